@@ -1,0 +1,206 @@
+//! Names of things, and the only place that quotes them for SQL.
+//!
+//! Every layer uses these types; they know nothing of files, servers or containers.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes the name as it is, unquoted.
+            pub fn new(name: impl Into<String>) -> Self {
+                Self(name.into())
+            }
+
+            /// The bare name, for display and comparison; never for building SQL.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name_type!(
+    /// A database role, as `pg_roles.rolname` has it.
+    RoleName
+);
+name_type!(
+    /// A database, as `pg_database.datname` has it.
+    DatabaseName
+);
+name_type!(
+    /// A worker of the rehearsal file.
+    WorkerName
+);
+
+impl RoleName {
+    /// The role as an SQL identifier.
+    pub fn quoted(&self) -> String {
+        quote_identifier(&self.0)
+    }
+}
+
+impl DatabaseName {
+    /// The database as an SQL identifier.
+    pub fn quoted(&self) -> String {
+        quote_identifier(&self.0)
+    }
+}
+
+/// The number of a run, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunNumber(pub u32);
+
+impl fmt::Display for RunNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A five-character SQLSTATE (PostgreSQL manual, appendix A).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SqlState(String);
+
+impl SqlState {
+    /// Takes a code as the server or the contract spells it.
+    pub fn new(code: impl Into<String>) -> Self {
+        Self(code.into())
+    }
+
+    /// The code.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SqlState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A password. It is never printed: `Debug` shows stars and there is no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a password that somebody gave.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+
+    /// A fresh password of 128 random bits, safe in a URL and in a `PGPASSFILE`.
+    pub fn random() -> Self {
+        use std::fmt::Write as _;
+        let mut text = String::with_capacity(32);
+        for byte in rand::random::<[u8; 16]>() {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        Self(text)
+    }
+
+    /// The password itself, for the one place that hands it to a server or a client.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Identifies one sandbox and everything that belongs to it: eight hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SessionId(String);
+
+impl SessionId {
+    /// A fresh one.
+    pub fn random() -> Self {
+        Self(format!("{:08x}", rand::random::<u32>()))
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Quotes an SQL identifier, always with quotation marks, so that case and keywords are kept
+/// (PostgreSQL manual, 4.1.1).
+pub fn quote_identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Quotes an SQL string so that it reads the same whatever `standard_conforming_strings` says: a
+/// text with backslashes becomes an escape string (PostgreSQL manual, 4.1.2.2).
+pub fn quote_literal(text: &str) -> String {
+    let doubled = text.replace('\'', "''");
+    if doubled.contains('\\') {
+        format!(" E'{}'", doubled.replace('\\', "\\\\"))
+    } else {
+        format!("'{doubled}'")
+    }
+}
+
+/// The candidate that `wanted` was most likely meant to be, if any comes near.
+pub fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(wanted, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoting_survives_hostile_names() {
+        assert_eq!(quote_identifier("plain"), "\"plain\"");
+        assert_eq!(
+            quote_identifier("a\"; DROP ROLE x; --"),
+            "\"a\"\"; DROP ROLE x; --\""
+        );
+        assert_eq!(quote_literal("it's"), "'it''s'");
+        assert_eq!(quote_literal("a\\'b"), " E'a\\\\''b'");
+    }
+
+    #[test]
+    fn a_secret_does_not_show_in_debug_output() {
+        let secret = Secret::new("s3cret");
+        assert!(!format!("{secret:?}").contains("s3cret"));
+        assert_ne!(Secret::random(), Secret::random());
+    }
+
+    #[test]
+    fn nearest_finds_a_typing_error_and_nothing_far_off() {
+        assert_eq!(nearest("shcema", ["schema", "roles"]), Some("schema"));
+        assert_eq!(nearest("zzz", ["schema", "roles"]), None);
+    }
+}

@@ -1,0 +1,211 @@
+//! What was seen during a rehearsal: plain data, written by the stages that run things and read by
+//! the ones that judge and render.
+//!
+//! Nothing here has a clock, a driver or a file: the same observations always give the same verdict
+//! and the same bytes of report. Times are milliseconds; those of a run count from the start of its
+//! script.
+
+use serde::{Deserialize, Serialize};
+
+use crate::identifiers::{RoleName, RunNumber, SqlState, WorkerName};
+
+/// Everything that one rehearsal showed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rehearsal {
+    /// The sandbox it ran in.
+    pub sandbox: SandboxFacts,
+    /// The clone inside the sandbox.
+    pub clone: CloneFacts,
+    /// The workers as planned, in the file's order.
+    pub workers: Vec<WorkerFacts>,
+    /// Each worker before the first run; workers that arrive with a later run have none.
+    pub baseline: Vec<WorkerObservation>,
+    /// The runs that were made, in order.
+    pub runs: Vec<RunObservation>,
+}
+
+/// How the sandbox was had.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SandboxFacts {
+    /// `docker` or `local`.
+    pub backend: String,
+    /// The server's version, such as `17.6`.
+    pub postgres: String,
+    /// The image, with Docker.
+    pub image: Option<String>,
+    /// What keeps the sandbox away from everything else, in a sentence.
+    pub isolation: String,
+    /// Milliseconds from the first request for it to its first answered query.
+    pub ready_ms: f64,
+    /// Whether it started from a seed that an earlier check had kept.
+    pub seed_cached: bool,
+}
+
+/// What the clone holds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CloneFacts {
+    /// Tables of the user's schemas.
+    pub tables: u64,
+    /// Roles besides PostgreSQL's own and the sandbox's superuser.
+    pub roles: u64,
+    /// Synthetic rows inserted.
+    pub rows: u64,
+    /// Tables that stayed empty although rows were wanted, as `schema.table: reason`.
+    pub tables_without_rows: Vec<String>,
+    /// What of the dump was left out.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Something of the dump that the clone does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// What it is.
+    pub object: String,
+    /// Why it was left out.
+    pub error: String,
+}
+
+/// What judging needs to know of a worker's plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerFacts {
+    /// Its name.
+    pub name: WorkerName,
+    /// The role it logs in as.
+    pub role: RoleName,
+    /// Its steps in a few words each, in order; a command is one step.
+    pub steps: Vec<String>,
+    /// Longest stall that passes.
+    pub max_outage_ms: f64,
+}
+
+/// What was seen of one worker around one run, or at baseline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerObservation {
+    /// Its name.
+    pub name: WorkerName,
+    /// Iterations while the script ran; none at baseline and for workers that rest meanwhile.
+    pub while_running: Option<WhileRunning>,
+    /// The session it had; none for workers that never keep one.
+    pub existing_session: Option<Probe>,
+    /// A brand-new session.
+    pub new_session: Probe,
+}
+
+/// The iterations of one worker around one script.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct WhileRunning {
+    /// In order.
+    pub iterations: Vec<Iteration>,
+    /// Milliseconds that an iteration of this worker ordinarily takes, as its baseline showed.
+    pub ordinary_ms: f64,
+}
+
+/// One iteration of a worker while a script ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Iteration {
+    /// When it began; negative when that was before the script started.
+    pub began_ms: f64,
+    /// When it ended.
+    pub ended_ms: f64,
+    /// None when it completed.
+    pub failure: Option<Failure>,
+}
+
+/// One judged iteration, after a run or at baseline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// None when it completed.
+    pub failure: Option<Failure>,
+    /// How long the last attempt took.
+    pub duration_ms: f64,
+    /// Whether the session was found cut off and had to be opened again.
+    pub reopened: bool,
+}
+
+impl Probe {
+    /// Whether the iteration completed.
+    pub fn ok(&self) -> bool {
+        self.failure.is_none()
+    }
+}
+
+/// Why an iteration failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// In which way.
+    pub kind: FailureKind,
+    /// The server's code; none where nothing was raised, and where the worker's own timeout ended it.
+    pub sqlstate: Option<SqlState>,
+    /// What the server said, or what was expected and came instead.
+    pub message: String,
+    /// The server's `DETAIL`.
+    pub detail: Option<String>,
+    /// The step that failed, from 1; none while connecting and in `on_connect`.
+    pub step: Option<u32>,
+}
+
+/// The ways in which an iteration fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// No session could be opened.
+    Connect,
+    /// A statement of `on_connect` failed.
+    OnConnect,
+    /// A statement raised an error.
+    Statement,
+    /// Nothing was raised, but the result was another than the expected one.
+    Unexpected,
+    /// The worker's own timeout ended it.
+    TimedOut,
+    /// The session was cut off.
+    CutOff,
+    /// A command exited with another status than 0, or could not be started.
+    Command,
+}
+
+/// One run of the script and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunObservation {
+    /// Its number.
+    pub run: RunNumber,
+    /// The script as the user named it.
+    pub script: String,
+    /// Who ran it.
+    pub role: RoleName,
+    /// Whether the check passes even if this script fails.
+    pub may_fail: bool,
+    /// What the script did.
+    pub result: ScriptResult,
+    /// Every worker that is judged from this run on or earlier.
+    pub workers: Vec<WorkerObservation>,
+    /// The end of the server's log, where the server was gone after this run.
+    pub server_gone: Option<String>,
+}
+
+/// How a script ended and what it said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScriptResult {
+    /// How its process ended.
+    pub ending: Ending,
+    /// From its start to the exit of its process.
+    pub duration_ms: f64,
+    /// The end of what it printed, both streams.
+    pub output_tail: String,
+    /// Whether more was printed than was kept.
+    pub output_truncated: bool,
+    /// Errors that psql reported, with file and line; empty for executables.
+    pub errors: Vec<String>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// By itself, with this status.
+    Exited(i32),
+    /// By this signal.
+    Signalled(i32),
+    /// Killed at its timeout.
+    TimedOut,
+}
