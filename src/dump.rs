@@ -1,0 +1,12 @@
+//! Reading what `pg_dump` and `pg_dumpall` wrote: statements with their lines, and the few facts that
+//! are needed before a server can parse them.
+//!
+//! The server is the parser of SQL; here a script is only cut into statements, by psql's rules.
+
+mod facts;
+mod script;
+mod words;
+
+pub use facts::{DumpFacts, StatedPassword, roles_named, stated_password};
+pub use script::{Item, ItemKind, ScriptError, split};
+pub use words::{Word, words};

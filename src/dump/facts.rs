@@ -1,0 +1,176 @@
+//! The few facts of a dump that are needed before, or beside, restoring it.
+
+use crate::identifiers::{DatabaseName, RoleName};
+
+use super::words::{Word, words};
+
+/// What a dump says of where it came from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DumpFacts {
+    /// Major version of the server that was dumped.
+    pub major: Option<u32>,
+    /// The database, where the dump names it (`pg_dump --create`).
+    pub database: Option<DatabaseName>,
+}
+
+impl DumpFacts {
+    /// Reads them from the text of a plain dump. The version is in a comment that `pg_dump` writes at
+    /// the top, `-- Dumped from database version 15.18 (…)`.
+    pub fn read(text: &str) -> Self {
+        let major = text
+            .lines()
+            .take(60)
+            .find_map(|line| line.strip_prefix("-- Dumped from database version "))
+            .and_then(|version| version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
+        let database = text
+            .lines()
+            .find(|line| line.starts_with("CREATE DATABASE "))
+            .and_then(|line| words(line).get(2)?.identifier().map(DatabaseName::new));
+        Self { major, database }
+    }
+}
+
+/// The password that a statement gives to a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatedPassword {
+    /// The role.
+    pub role: RoleName,
+    /// The clear text; none when the statement stores a hash or removes the password.
+    pub clear: Option<String>,
+}
+
+/// Reads the password out of `CREATE` or `ALTER` `ROLE`, `USER` or `GROUP`.
+pub fn stated_password(statement: &str) -> Option<StatedPassword> {
+    let words = words(statement);
+    let [verb, object, role, ..] = words.as_slice() else {
+        return None;
+    };
+    if !(verb.is("create") || verb.is("alter")) || !(object.is("role") || object.is("user")) {
+        return None;
+    }
+    let role = RoleName::new(role.identifier()?);
+    let at = words.iter().position(|word| word.is("password"))?;
+    let clear = match words.get(at + 1)? {
+        Word::Text(text) if !is_hash(text) => Some(text.clone()),
+        _ => None,
+    };
+    Some(StatedPassword { role, clear })
+}
+
+/// Whether PostgreSQL takes the text for an already hashed password (`get_password_type` in its
+/// `src/backend/libpq/crypt.c`).
+fn is_hash(text: &str) -> bool {
+    let md5 = text.len() == 35
+        && text.starts_with("md5")
+        && text.chars().skip(3).all(|c| c.is_ascii_hexdigit());
+    md5 || text.starts_with("SCRAM-SHA-256$")
+}
+
+/// The roles that a statement of a schema names, in every place where the grammar has a role.
+pub fn roles_named(statement: &str) -> Vec<RoleName> {
+    let words = words(statement);
+    let mut roles = Vec::new();
+    let keyword_at = |at: usize, keyword: &str| words.get(at).is_some_and(|word| word.is(keyword));
+    let starts = |keyword: &str| keyword_at(0, keyword);
+    let role_statement = ["grant", "revoke", "alter", "create", "set", "reassign", "comment"]
+        .iter()
+        .any(|verb| starts(verb));
+    if !role_statement {
+        return roles;
+    }
+    for at in 0..words.len() {
+        let begins_list = (keyword_at(at, "to") && {
+            // `ALTER … OWNER TO`, `GRANT … TO`, `CREATE POLICY … TO`; not `RENAME TO`, `SET x TO`.
+            starts("grant")
+                || (at > 0 && keyword_at(at - 1, "owner"))
+                || (keyword_at(1, "policy") && (starts("create") || starts("alter")))
+                || (starts("alter") && keyword_at(1, "default"))
+        }) || (keyword_at(at, "from") && (starts("revoke") || keyword_at(1, "default")))
+            || (keyword_at(at, "authorization") && !keyword_at(at.saturating_sub(1), "reset"))
+            || (keyword_at(at, "role") && at > 0 && keyword_at(at - 1, "for"))
+            || (keyword_at(at, "user") && at > 0 && keyword_at(at - 1, "for"))
+            || (keyword_at(at, "for") && keyword_at(1, "user") && keyword_at(2, "mapping"))
+            || (keyword_at(at, "by") && at > 0 && keyword_at(at - 1, "granted"));
+        if !begins_list {
+            continue;
+        }
+        let mut next = at + 1;
+        while let Some(word) = words.get(next) {
+            if word.is("group") {
+                next += 1;
+                continue;
+            }
+            match word {
+                Word::Quoted(name) => roles.push(RoleName::new(name)),
+                Word::Bare(name) if !is_special(name) => roles.push(RoleName::new(name)),
+                // `SET SESSION AUTHORIZATION 'name'`
+                Word::Text(name) if keyword_at(at, "authorization") => roles.push(RoleName::new(name)),
+                _ => {}
+            }
+            if words.get(next + 1) != Some(&Word::Sign(',')) {
+                break;
+            }
+            next += 2;
+        }
+    }
+    roles.sort();
+    roles.dedup();
+    roles
+}
+
+/// Words that stand for a role without being its name (PostgreSQL manual, GRANT), and the keyword that
+/// may follow `FOR` in their place.
+fn is_special(word: &str) -> bool {
+    matches!(
+        word,
+        "public" | "current_user" | "session_user" | "current_role" | "default" | "user" | "role"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(statement: &str) -> Vec<String> {
+        roles_named(statement).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn roles_are_found_wherever_the_grammar_has_them() {
+        assert_eq!(named("ALTER TABLE public.t OWNER TO app_owner"), ["app_owner"]);
+        assert_eq!(named("GRANT SELECT ON TABLE public.t TO a, \"B c\" WITH GRANT OPTION"), ["B c", "a"]);
+        assert_eq!(named("GRANT g TO m WITH ADMIN OPTION GRANTED BY postgres"), ["m", "postgres"]);
+        assert_eq!(named("REVOKE ALL ON SCHEMA s FROM PUBLIC, x"), ["x"]);
+        assert_eq!(
+            named("ALTER DEFAULT PRIVILEGES FOR ROLE deploy IN SCHEMA s GRANT SELECT ON TABLES TO r"),
+            ["deploy", "r"]
+        );
+        assert_eq!(named("CREATE POLICY p ON t FOR SELECT TO tenant USING (true)"), ["tenant"]);
+        assert_eq!(named("SET SESSION AUTHORIZATION team_lead"), ["team_lead"]);
+        assert_eq!(named("CREATE SCHEMA s AUTHORIZATION boss"), ["boss"]);
+    }
+
+    #[test]
+    fn names_that_are_no_roles_are_left_alone() {
+        assert!(named("ALTER TABLE t RENAME TO u").is_empty());
+        assert!(named("CREATE VIEW v AS SELECT 1 FROM t").is_empty());
+        assert!(named("SET search_path TO public").is_empty());
+    }
+
+    #[test]
+    fn passwords_in_the_clear_are_told_from_hashes() {
+        let stated = stated_password("ALTER ROLE a WITH LOGIN PASSWORD 'r3''port' VALID UNTIL 'infinity'");
+        assert_eq!(stated.unwrap().clear.as_deref(), Some("r3'port"));
+        let hash = "CREATE ROLE a PASSWORD 'md5aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'";
+        assert_eq!(stated_password(hash).unwrap().clear, None);
+        assert_eq!(stated_password("ALTER ROLE a SET work_mem TO '1MB'"), None);
+    }
+
+    #[test]
+    fn the_version_and_the_database_are_read() {
+        let text = "--\n-- PostgreSQL database dump\n--\n\n-- Dumped from database version 16.4 (Debian 16.4-1)\nCREATE DATABASE \"My App\" WITH TEMPLATE = template0;\n";
+        let facts = DumpFacts::read(text);
+        assert_eq!(facts.major, Some(16));
+        assert_eq!(facts.database, Some(DatabaseName::new("My App")));
+    }
+}

@@ -1,0 +1,121 @@
+//! Talking to a PostgreSQL server: where it is, logging in, sessions that end when they are told to.
+//!
+//! Knows nothing of sandboxes, workers or scripts. The only user of the driver's connection API.
+
+mod session;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+pub use session::{Answer, Notified, QueryFailure, Session};
+
+use crate::identifiers::{DatabaseName, RoleName, Secret};
+
+/// Where a server listens.
+#[derive(Debug, Clone)]
+pub enum Endpoint {
+    /// A unix socket, `DIRECTORY/.s.PGSQL.PORT` (PostgreSQL manual, 20.3.1).
+    Unix {
+        /// The directory of the socket.
+        directory: PathBuf,
+        /// The number in its name.
+        port: u16,
+    },
+    /// TCP.
+    Tcp(SocketAddr),
+}
+
+impl Endpoint {
+    /// The path of the socket file, for a unix socket.
+    pub fn socket_file(&self) -> Option<PathBuf> {
+        match self {
+            Self::Unix { directory, port } => Some(directory.join(format!(".s.PGSQL.{port}"))),
+            Self::Tcp(_) => None,
+        }
+    }
+}
+
+/// Who logs in, and where to.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// The role.
+    pub role: RoleName,
+    /// Its password.
+    pub password: Secret,
+    /// The database.
+    pub database: DatabaseName,
+    /// `application_name`, which shows in `pg_stat_activity`.
+    pub application: String,
+}
+
+/// A server and the superuser that thirdrun itself uses there.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// thirdrun's own superuser.
+    pub superuser: RoleName,
+    /// Its password.
+    pub password: Secret,
+}
+
+impl Server {
+    /// A login of thirdrun's own superuser.
+    pub fn superuser_login(&self, database: &DatabaseName) -> Login {
+        Login {
+            role: self.superuser.clone(),
+            password: self.password.clone(),
+            database: database.clone(),
+            application: "thirdrun".to_owned(),
+        }
+    }
+}
+
+/// How often a server that does not answer yet is asked again.
+const POLL: Duration = Duration::from_millis(3);
+
+/// A server that did not become ready.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReady {
+    /// Its process or container ended while it was waited for.
+    #[error("the server ended while it was starting")]
+    Died,
+    /// The deadline passed.
+    #[error("the server did not answer within {0:?}: {1}")]
+    Deadline(Duration, String),
+}
+
+/// Waits until a query of `login` is answered, and returns that session. A log line or an accepted
+/// connection is no proof: the official image first runs a temporary server, and a port proxy accepts
+/// before PostgreSQL listens.
+///
+/// # Errors
+/// When `alive` says that the server is gone, or at the deadline.
+pub async fn wait_until_ready<F>(
+    endpoint: &Endpoint,
+    login: &Login,
+    deadline: Duration,
+    mut alive: impl FnMut() -> F,
+) -> Result<Session, NotReady>
+where
+    F: Future<Output = bool>,
+{
+    let begun = Instant::now();
+    loop {
+        let last = match Session::open(endpoint, login).await {
+            Ok(session) => match session.run("SELECT 1").await {
+                Ok(_) => return Ok(session),
+                Err(failure) => failure.message,
+            },
+            Err(failure) => failure.message,
+        };
+        if !alive().await {
+            return Err(NotReady::Died);
+        }
+        if begun.elapsed() > deadline {
+            return Err(NotReady::Deadline(deadline, last));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}

@@ -1,0 +1,250 @@
+//! Throw-away servers: one interface, however they are had.
+//!
+//! Responsible for having a server that nothing else can reach, for running programs beside it, and for
+//! leaving nothing behind. Knows nothing of dumps, workers or verdicts.
+
+pub mod leftovers;
+pub mod local;
+pub mod scope;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use scope::Scope;
+
+use crate::identifiers::{DatabaseName, RoleName, Secret};
+use crate::observations::SandboxFacts;
+use crate::postgres::{NotReady, Server, Session, wait_until_ready};
+use crate::programs::Launcher;
+
+/// Which backend is wanted.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendChoice {
+    /// Docker where it can be used, else a local server.
+    #[default]
+    Auto,
+    /// A container.
+    Docker,
+    /// A server process on this machine.
+    Local,
+}
+
+/// What the sandbox shall be like.
+#[derive(Debug, Clone)]
+pub struct SandboxPlan {
+    /// Where.
+    pub backend: BackendChoice,
+    /// PostgreSQL's major version; none: the newest that can be had.
+    pub major: Option<u32>,
+    /// The image, with Docker; none: by version.
+    pub image: Option<String>,
+    /// The directory of `postgres` and `initdb`, for a local server; none: searched for.
+    pub postgres_bin: Option<PathBuf>,
+    /// Lines of `postgresql.conf`.
+    pub settings: BTreeMap<String, String>,
+    /// Lines of `pg_hba.conf` that come before the sandbox's own rule.
+    pub hba: Vec<String>,
+    /// The role that owns the system catalogs.
+    pub bootstrap: RoleName,
+}
+
+/// The name of thirdrun's own superuser.
+pub const SUPERUSER: &str = "thirdrun";
+
+/// How long a server may take to answer its first query.
+const READY_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Why no sandbox could be had. All of them are the environment's business (exit 4).
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// No PostgreSQL of the wanted version is installed.
+    #[error("no PostgreSQL {wanted} was found on this machine{found}")]
+    NoPostgres {
+        /// The version, or nothing.
+        wanted: String,
+        /// What was found instead.
+        found: String,
+        /// Where it was looked for.
+        searched: Vec<PathBuf>,
+    },
+    /// A program that comes with PostgreSQL failed.
+    #[error("{program} failed: {output}")]
+    Program {
+        /// Its name.
+        program: String,
+        /// The end of what it printed.
+        output: String,
+    },
+    /// The server did not come up.
+    #[error("the sandbox's server did not become ready; the end of its log:\n{log}")]
+    NotReady {
+        /// Why.
+        #[source]
+        source: NotReady,
+        /// The end of its log.
+        log: String,
+    },
+    /// Its superuser could not be set up.
+    #[error("the sandbox's server refused its first statements")]
+    Setup(#[source] crate::postgres::QueryFailure),
+    /// A file operation failed.
+    #[error("{what}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The backend does not exist in this build.
+    #[error("the Docker backend cannot be used: {0}")]
+    Docker(String),
+}
+
+impl SandboxError {
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+}
+
+/// A running server that only thirdrun can reach.
+pub struct Sandbox {
+    facts: SandboxFacts,
+    server: Server,
+    backend: local::LocalServer,
+}
+
+impl Sandbox {
+    /// Starts a server and waits until it answers. `scope` owns everything that is started.
+    ///
+    /// # Errors
+    /// When there is no such server here or it does not become ready.
+    pub async fn start(plan: &SandboxPlan, scope: &Scope) -> Result<Self, SandboxError> {
+        let begun = Instant::now();
+        if plan.backend == BackendChoice::Docker {
+            return Err(SandboxError::Docker("this version has only the local backend".to_owned()));
+        }
+        let password = Secret::random();
+        let backend = local::LocalServer::start(plan, scope, &password).await?;
+        let mut server = Server {
+            endpoint: backend.endpoint(),
+            superuser: plan.bootstrap.clone(),
+            password,
+        };
+        let login = server.superuser_login(&DatabaseName::new("postgres"));
+        let session = wait_until_ready(&server.endpoint, &login, READY_DEADLINE, || async {
+            backend.alive()
+        })
+        .await
+        .map_err(|source| SandboxError::NotReady { source, log: backend.log_tail() })?;
+        let version = server_version(&session).await?;
+        if plan.bootstrap.as_str() != SUPERUSER {
+            // The sandbox's own superuser is another role than the one that owns the catalogs, which
+            // bears its original name.
+            let superuser = RoleName::new(SUPERUSER);
+            let password = Secret::random();
+            let sql = format!(
+                "CREATE ROLE {} SUPERUSER LOGIN PASSWORD '{}'; ALTER ROLE {} PASSWORD NULL",
+                superuser.quoted(),
+                password.reveal(),
+                plan.bootstrap.quoted(),
+            );
+            session.run(&sql).await.map_err(SandboxError::Setup)?;
+            server.superuser = superuser;
+            server.password = password;
+        }
+        session.close().await;
+        let facts = SandboxFacts {
+            backend: "local".to_owned(),
+            postgres: version,
+            image: None,
+            isolation: backend.isolation(),
+            ready_ms: begun.elapsed().as_secs_f64() * 1e3,
+            seed_cached: false,
+        };
+        Ok(Self { facts, server, backend })
+    }
+
+    /// How it was had.
+    pub fn facts(&self) -> &SandboxFacts {
+        &self.facts
+    }
+
+    /// How to reach its server.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Runs programs beside it.
+    pub fn launcher(&self) -> Arc<dyn Launcher> {
+        self.backend.launcher()
+    }
+
+    /// The end of the server's log, if the server is gone.
+    pub fn log_if_gone(&self) -> Option<String> {
+        (!self.backend.alive()).then(|| self.backend.log_tail())
+    }
+}
+
+async fn server_version(session: &Session) -> Result<String, SandboxError> {
+    let answer = session.run("SHOW server_version").await.map_err(SandboxError::Setup)?;
+    let version = answer.value.flatten().unwrap_or_default();
+    // Debian adds its own version in parentheses.
+    Ok(version.split_whitespace().next().unwrap_or_default().to_owned())
+}
+
+/// `pg_hba.conf` of a sandbox: the user's lines, then scram-sha-256 for everyone.
+///
+/// Workers come through the unix socket, for which PostgreSQL reads only `local` lines (manual, 20.1),
+/// so that every `host` line stands there a second time as a `local` one.
+pub(crate) fn hba_text(lines: &[String]) -> String {
+    let mut text = format!("local all {SUPERUSER} scram-sha-256\nhost all {SUPERUSER} all scram-sha-256\n");
+    for line in lines {
+        text.push_str(line);
+        text.push('\n');
+        if let Some(twin) = local_twin(line) {
+            text.push_str(&twin);
+            text.push('\n');
+        }
+    }
+    text.push_str("local all all scram-sha-256\nhost all all all scram-sha-256\n");
+    text.push_str("local replication all scram-sha-256\nhost replication all all scram-sha-256\n");
+    text
+}
+
+fn local_twin(line: &str) -> Option<String> {
+    let mut fields = line.split_whitespace();
+    let kind = fields.next()?;
+    if !kind.starts_with("host") {
+        return None;
+    }
+    let (database, user, address) = (fields.next()?, fields.next()?, fields.next()?);
+    let mut rest: Vec<_> = fields.collect();
+    // An address may be followed by a netmask of its own.
+    if !address.contains('/') && rest.first().is_some_and(|mask| mask.parse::<std::net::IpAddr>().is_ok()) {
+        rest.remove(0);
+    }
+    Some(format!("local {database} {user} {}", rest.join(" ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_lines_hold_for_the_unix_socket_too() {
+        assert_eq!(local_twin("host all svc all md5").as_deref(), Some("local all svc md5"));
+        assert_eq!(
+            local_twin("hostssl app svc 10.0.0.0 255.0.0.0 scram-sha-256").as_deref(),
+            Some("local app svc scram-sha-256")
+        );
+        assert_eq!(local_twin("local all all trust"), None);
+        assert_eq!(local_twin("# host all all all md5"), None);
+    }
+}

@@ -1,0 +1,120 @@
+//! Removing what sandboxes leave on this machine: of one that ends, and of those whose thirdrun died.
+//!
+//! A process belongs to a sandbox when its environment, command line or network namespace says so; a
+//! directory belongs to a dead sandbox when nobody holds its lock. Nothing else is ever touched.
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::scope::{LOCK, PREFIX, bases};
+
+/// The file in which a sandbox notes its network namespace.
+pub(super) const NAMESPACE: &str = "netns";
+/// How long processes get to disappear after SIGKILL.
+const GONE: Duration = Duration::from_secs(5);
+
+/// What was removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Directories of dead sandboxes.
+    pub directories: Vec<PathBuf>,
+}
+
+/// Removes every sandbox whose thirdrun is dead.
+pub fn remove_dead() -> Removed {
+    let mut removed = Removed::default();
+    for directory in sandboxes() {
+        if is_dead(&directory) {
+            remove_sandbox(&directory);
+            removed.directories.push(directory);
+        }
+    }
+    removed
+}
+
+/// The sandbox directories of this machine that belong to this user.
+fn sandboxes() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for base in bases() {
+        let Ok(entries) = std::fs::read_dir(base) else { continue };
+        for entry in entries.flatten() {
+            let named = entry.file_name().to_string_lossy().strip_prefix(PREFIX).is_some_and(|id| {
+                id.len() == 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+            });
+            if named && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                found.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+/// Whether nobody holds the lock. A directory without a lock file that we may open is not ours.
+fn is_dead(directory: &Path) -> bool {
+    let Ok(lock) = OpenOptions::new().write(true).open(directory.join(LOCK)) else {
+        return false;
+    };
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()
+}
+
+/// Ends every process of one sandbox and removes its directory.
+pub(super) fn remove_sandbox(directory: &Path) {
+    let namespace = std::fs::read_to_string(directory.join(NAMESPACE)).ok();
+    let begun = Instant::now();
+    loop {
+        let alive = processes_of(directory, namespace.as_deref());
+        if alive.is_empty() || begun.elapsed() > GONE {
+            break;
+        }
+        for pid in alive {
+            // It may have ended meanwhile, which is what was wanted.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // A server that is being torn down may still write: try again until nothing is left to remove.
+    while std::fs::remove_dir_all(directory).is_err() && directory.exists() && begun.elapsed() < GONE {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The processes that belong to a sandbox: those in its network namespace, and those whose command
+/// line or environment names its directory. Zombies have neither any more.
+fn processes_of(directory: &Path, namespace: Option<&str>) -> Vec<Pid> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let needle = directory.to_string_lossy().into_owned().into_bytes();
+    let own_namespace = std::fs::read_link("/proc/self/ns/net").ok();
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        if pid == rustix::process::getpid().as_raw_nonzero().get() {
+            continue;
+        }
+        let path = entry.path();
+        let names_it = ["environ", "cmdline"].iter().any(|file| {
+            std::fs::read(path.join(file))
+                .is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
+        });
+        let inside = namespace.is_some_and(|namespace| {
+            std::fs::read_link(path.join("ns/net")).is_ok_and(|link| {
+                link.as_os_str() == namespace && Some(&link) != own_namespace.as_ref()
+            })
+        });
+        // A thirdrun that was told to look at this very directory is not part of it.
+        let is_thirdrun = std::fs::read_link(path.join("exe")).ok() == std::env::current_exe().ok();
+        if (names_it || inside) && !is_thirdrun
+            && let Some(pid) = Pid::from_raw(pid)
+        {
+            found.push(pid);
+        }
+    }
+    found
+}

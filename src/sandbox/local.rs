@@ -1,0 +1,240 @@
+//! The local backend: a `postgres` process of this machine in a private directory.
+//!
+//! Where the kernel allows it the server gets a network namespace of its own, in which 127.0.0.1:5432
+//! is the sandbox and nothing else exists; programs run in it too. Elsewhere the server has a unix
+//! socket only, and programs keep the machine's network, which the report says.
+
+mod binaries;
+mod confine;
+mod programs;
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use binaries::{Installation, find_all};
+
+use super::{SandboxError, SandboxPlan, Scope, hba_text, leftovers};
+use crate::identifiers::Secret;
+use crate::postgres::Endpoint;
+use crate::programs::{Address, Launcher};
+use confine::Confinement;
+
+/// The port in the name of the socket, and the one inside the namespace.
+const PORT: u16 = 5432;
+/// Bytes of the server's log that are shown.
+const LOG_TAIL: u64 = 4 * 1024;
+
+/// A server process and its directory.
+pub struct LocalServer {
+    child: Mutex<Child>,
+    socket: PathBuf,
+    log: PathBuf,
+    confined: bool,
+    launcher: Arc<programs::LocalLauncher>,
+}
+
+impl LocalServer {
+    /// Makes a cluster and starts the server; it may not answer yet.
+    pub(super) async fn start(
+        plan: &SandboxPlan,
+        scope: &Scope,
+        password: &Secret,
+    ) -> Result<Self, SandboxError> {
+        let installation = binaries::choose(plan.postgres_bin.as_deref(), plan.major)?;
+        let directory = scope.directory().to_owned();
+        let data = directory.join("data");
+        let socket = directory.join("socket");
+        let home = directory.join("home");
+        for made in [&socket, &home] {
+            make_directory(made, scope)?;
+        }
+        initdb(&installation, plan, scope, password).await?;
+        let write = |name: &str, text: &str| {
+            let path = data.join(name);
+            std::fs::write(&path, text).map_err(SandboxError::io(format!("cannot write {}", path.display())))
+        };
+        write("pg_hba.conf", &hba_text(&plan.hba))?;
+
+        let log = directory.join("server.log");
+        let mut confined = true;
+        let child = match start_postgres(&installation, plan, scope, true) {
+            Ok(child) => child,
+            Err(_) => {
+                // Namespaces are refused here: the next best thing.
+                confined = false;
+                start_postgres(&installation, plan, scope, false)
+                    .map_err(SandboxError::io("cannot start postgres"))?
+            }
+        };
+        let namespace = confined.then(|| {
+            let path = format!("/proc/{}/ns/net", child.id());
+            std::fs::read_link(path).map(|link| link.to_string_lossy().into_owned())
+        });
+        if let Some(Ok(namespace)) = namespace {
+            std::fs::write(directory.join(leftovers::NAMESPACE), namespace)
+                .map_err(SandboxError::io("cannot note the network namespace"))?;
+        }
+        let address = Address {
+            host: if confined { "127.0.0.1".to_owned() } else { socket.to_string_lossy().into_owned() },
+            port: PORT,
+            passfile: directory.join("pgpass").to_string_lossy().into_owned(),
+            home: home.to_string_lossy().into_owned(),
+            path: format!(
+                "{}:/usr/local/bin:/usr/bin:/bin",
+                installation.psql.parent().unwrap_or(&installation.bin).display()
+            ),
+        };
+        let launcher = Arc::new(programs::LocalLauncher::new(
+            address,
+            installation.psql.clone(),
+            scope.user(),
+            confined.then(|| child.id()),
+        ));
+        Ok(Self { child: Mutex::new(child), socket, log, confined, launcher })
+    }
+
+    pub(super) fn endpoint(&self) -> Endpoint {
+        Endpoint::Unix { directory: self.socket.clone(), port: PORT }
+    }
+
+    pub(super) fn launcher(&self) -> Arc<dyn Launcher> {
+        Arc::clone(&self.launcher) as Arc<dyn Launcher>
+    }
+
+    pub(super) fn isolation(&self) -> String {
+        if self.confined {
+            "own network namespace, no way out".to_owned()
+        } else {
+            "unix socket only; programs keep this machine's network".to_owned()
+        }
+    }
+
+    /// Whether the server process still runs.
+    pub(super) fn alive(&self) -> bool {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(child.try_wait(), Ok(None))
+    }
+
+    /// The end of the server's log.
+    pub(super) fn log_tail(&self) -> String {
+        let read = || -> std::io::Result<String> {
+            let mut file = File::open(&self.log)?;
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL)))?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        read().unwrap_or_default()
+    }
+}
+
+impl Drop for LocalServer {
+    fn drop(&mut self) {
+        let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // SIGQUIT would let it write its way out; nothing of it is wanted any more. Its children notice
+        // that the postmaster is gone and end too (PostgreSQL manual, 19.5).
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+fn make_directory(path: &std::path::Path, scope: &Scope) -> Result<(), SandboxError> {
+    std::fs::create_dir(path)
+        .and_then(|()| match scope.user() {
+            Some(user) => std::os::unix::fs::chown(path, Some(user.uid), Some(user.gid)),
+            None => Ok(()),
+        })
+        .map_err(SandboxError::io(format!("cannot make the directory {}", path.display())))
+}
+
+/// Makes the cluster. Without a sync to disk, since it never outlives the machine's next restart, and
+/// with small WAL segments, which are what an empty cluster is mostly made of.
+async fn initdb(
+    installation: &Installation,
+    plan: &SandboxPlan,
+    scope: &Scope,
+    password: &Secret,
+) -> Result<(), SandboxError> {
+    let pwfile = scope.directory().join("pwfile");
+    std::fs::write(&pwfile, password.reveal()).map_err(SandboxError::io("cannot write a file for initdb"))?;
+    if let Some(user) = scope.user() {
+        std::os::unix::fs::chown(&pwfile, Some(user.uid), Some(user.gid))
+            .map_err(SandboxError::io("cannot hand a file to initdb"))?;
+    }
+    let mut command = Command::new(installation.bin.join("initdb"));
+    command
+        .arg("-D")
+        .arg(scope.directory().join("data"))
+        .args(["-U", plan.bootstrap.as_str(), "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8"])
+        .args(["--no-sync", "--wal-segsize=1"])
+        .arg("--pwfile")
+        .arg(&pwfile)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("LC_ALL", "C.UTF-8")
+        .current_dir(scope.directory())
+        .stdin(Stdio::null());
+    confine::apply(&mut command, Confinement { user: scope.user(), ..Confinement::default() });
+    let output = tokio::process::Command::from(command)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(SandboxError::io("cannot start initdb"))?;
+    let _ = std::fs::remove_file(&pwfile);
+    if output.status.success() {
+        Ok(())
+    } else {
+        let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(SandboxError::Program { program: "initdb".to_owned(), output: text })
+    }
+}
+
+fn start_postgres(
+    installation: &Installation,
+    plan: &SandboxPlan,
+    scope: &Scope,
+    confined: bool,
+) -> std::io::Result<Child> {
+    let directory = scope.directory();
+    let log = File::create(directory.join("server.log"))?;
+    let mut command = Command::new(installation.bin.join("postgres"));
+    command.arg("-D").arg(directory.join("data"));
+    let own = [
+        ("listen_addresses", if confined { "127.0.0.1" } else { "" }.to_owned()),
+        ("port", PORT.to_string()),
+        ("unix_socket_directories", directory.join("socket").to_string_lossy().into_owned()),
+        ("fsync", "off".to_owned()),
+        ("synchronous_commit", "off".to_owned()),
+        ("full_page_writes", "off".to_owned()),
+        ("lc_messages", "C".to_owned()),
+        ("shared_buffers", "64MB".to_owned()),
+        ("dynamic_shared_memory_type", "mmap".to_owned()),
+    ];
+    let users = plan.settings.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    for (name, value) in own.into_iter().chain(users) {
+        command.arg("-c").arg(format!("{name}={value}"));
+    }
+    command
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("LC_ALL", "C.UTF-8")
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log);
+    confine::apply(
+        &mut command,
+        Confinement {
+            user: scope.user(),
+            own_network: confined,
+            dies_with_parent: true,
+            own_group: true,
+            ..Confinement::default()
+        },
+    );
+    command.spawn()
+}

@@ -1,0 +1,96 @@
+//! Finding PostgreSQL on this machine.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::super::SandboxError;
+
+/// One installed PostgreSQL server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installation {
+    /// Its major version.
+    pub major: u32,
+    /// The directory of `postgres` and `initdb`.
+    pub bin: PathBuf,
+    /// psql, from the same directory or else from `PATH`.
+    pub psql: PathBuf,
+}
+
+/// Chooses the installation to use: the wanted version, else the newest.
+pub(super) fn choose(bin: Option<&Path>, major: Option<u32>) -> Result<Installation, SandboxError> {
+    let directories = bin.map_or_else(search_path, |bin| vec![bin.to_owned()]);
+    let mut found = find_in(&directories);
+    let versions: Vec<_> = found.iter().map(|one| format!("{} in {}", one.major, one.bin.display())).collect();
+    match major {
+        Some(major) => found.retain(|one| one.major == major),
+        None => found.sort_by_key(|one| std::cmp::Reverse(one.major)),
+    }
+    found.into_iter().next().ok_or_else(|| SandboxError::NoPostgres {
+        wanted: major.map(|major| major.to_string()).unwrap_or_else(|| "server".to_owned()),
+        found: if versions.is_empty() { String::new() } else { format!("; found {}", versions.join(", ")) },
+        searched: directories,
+    })
+}
+
+/// Every installation that can be found.
+pub fn find_all() -> Vec<Installation> {
+    find_in(&search_path())
+}
+
+/// Directories in which `postgres` is looked for: `PATH`, then where Debian, Red Hat, Homebrew and
+/// Postgres.app put it.
+fn search_path() -> Vec<PathBuf> {
+    let mut directories: Vec<PathBuf> =
+        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
+    let versioned = [
+        ("/usr/lib/postgresql", "bin"),
+        ("/usr", "bin"),
+        ("/opt/homebrew/opt", "bin"),
+        ("/usr/local/opt", "bin"),
+        ("/Applications/Postgres.app/Contents/Versions", "bin"),
+    ];
+    for (base, tail) in versioned {
+        let Ok(entries) = std::fs::read_dir(base) else { continue };
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_version = name.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
+            // `/usr/pgsql-17` and `/opt/homebrew/opt/postgresql@17`
+            if is_version || name.starts_with("pgsql-") || name.starts_with("postgresql") {
+                directories.push(entry.path().join(tail));
+            }
+        }
+    }
+    directories
+}
+
+fn find_in(directories: &[PathBuf]) -> Vec<Installation> {
+    let mut found: Vec<Installation> = Vec::new();
+    for directory in directories {
+        // A directory on PATH may hold links to some of the programs only: follow them.
+        let Ok(postgres) = directory.join("postgres").canonicalize() else { continue };
+        let Some(bin) = postgres.parent().map(Path::to_owned) else { continue };
+        if found.iter().any(|one| one.bin == bin) || !bin.join("initdb").exists() {
+            continue;
+        }
+        let Some(major) = major_version(&postgres) else { continue };
+        let psql = bin.join("psql");
+        let psql = if psql.exists() { Some(psql) } else { on_path("psql") };
+        if let Some(psql) = psql {
+            found.push(Installation { major, bin, psql });
+        }
+    }
+    found
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.exists())
+}
+
+/// Reads `postgres (PostgreSQL) 15.18 (Debian …)`.
+fn major_version(postgres: &Path) -> Option<u32> {
+    let output = Command::new(postgres).arg("--version").env_clear().output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let version = text.split("(PostgreSQL) ").nth(1)?;
+    version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}

@@ -1,0 +1,211 @@
+//! Programs beside a local server: own process group, scrubbed environment, the server's namespace.
+
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::task::JoinHandle;
+
+use super::super::scope::Unprivileged;
+use super::confine::{self, Confinement};
+use crate::identifiers::{RoleName, Secret};
+use crate::observations::Ending;
+use crate::programs::{
+    Address, BoxFuture, Captured, Executable, LaunchError, Launcher, Outcome, Program, Stream, passfile,
+};
+
+/// How long output is still taken after the process has exited: what it had written by then is in the
+/// pipe already, and a process that it left in the background may hold the pipe open for ever.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Starts programs beside one local server.
+pub(super) struct LocalLauncher {
+    address: Address,
+    psql: PathBuf,
+    user: Option<Unprivileged>,
+    network_of: Option<u32>,
+    logins: Mutex<Vec<(RoleName, Secret)>>,
+}
+
+impl LocalLauncher {
+    pub(super) fn new(
+        address: Address,
+        psql: PathBuf,
+        user: Option<Unprivileged>,
+        network_of: Option<u32>,
+    ) -> Self {
+        Self { address, psql, user, network_of, logins: Mutex::default() }
+    }
+
+    fn write_passfile(&self, logins: &[(RoleName, Secret)]) -> std::io::Result<()> {
+        use std::io::Write as _;
+        let path = Path::new(&self.address.passfile);
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        file.write_all(passfile(logins).as_bytes())?;
+        if let Some(user) = self.user {
+            chown(path, Some(user.uid), Some(user.gid))?;
+        }
+        *self.logins.lock().unwrap_or_else(PoisonError::into_inner) = logins.to_vec();
+        Ok(())
+    }
+
+    fn command(&self, program: &Program) -> Command {
+        let mut command = match &program.what {
+            Executable::Psql(arguments) => {
+                let mut command = Command::new(&self.psql);
+                command.args(arguments);
+                command
+            }
+            Executable::File(name, arguments) => {
+                let mut command = if name.contains('/') {
+                    Command::new(program.directory.join(name))
+                } else {
+                    Command::new(name)
+                };
+                command.args(arguments);
+                command
+            }
+        };
+        let logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        let password = logins.iter().find(|(role, _)| *role == program.role).map(|(_, secret)| secret);
+        command
+            .env_clear()
+            .envs(self.address.environment(program, password))
+            .current_dir(&program.directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        confine::apply(
+            &mut command,
+            Confinement {
+                user: self.user,
+                join_network_of: self.network_of,
+                own_group: true,
+                dies_with_parent: true,
+                reads_everything: self.user.is_some() && !everybody_reads(&program.directory),
+                ..Confinement::default()
+            },
+        );
+        command
+    }
+
+    async fn run(&self, program: &Program) -> std::io::Result<Outcome> {
+        let begun = Instant::now();
+        let mut child = tokio::process::Command::from(self.command(program)).spawn()?;
+        let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let captured = Arc::new(Mutex::new(Captured::default()));
+        let readers = [
+            child.stdout.take().map(|pipe| read(pipe, Stream::Out, Arc::clone(&captured))),
+            child.stderr.take().map(|pipe| read(pipe, Stream::Err, Arc::clone(&captured))),
+        ];
+        let mut guard = KillGroup(group);
+        let ending = match tokio::time::timeout(program.timeout, child.wait()).await {
+            Ok(status) => ending(status?),
+            Err(_) => {
+                guard.kill();
+                child.wait().await?;
+                Ending::TimedOut
+            }
+        };
+        let duration = begun.elapsed();
+        // It has ended: what it left in the background stays.
+        guard.0 = None;
+        let mut readers: Vec<_> = readers.into_iter().flatten().collect();
+        let finished = async {
+            for reader in &mut readers {
+                let _ = reader.await;
+            }
+        };
+        let _ = tokio::time::timeout(LAST_WORDS, finished).await;
+        let mut output = std::mem::take(&mut *captured.lock().unwrap_or_else(PoisonError::into_inner));
+        output.finish();
+        // Readers of a pipe that is still open go on and throw away, so that nobody in the background
+        // dies of SIGPIPE; they end with the runtime.
+        Ok(Outcome { ending, duration, output })
+    }
+}
+
+impl Launcher for LocalLauncher {
+    fn provide<'a>(&'a self, logins: &'a [(RoleName, Secret)]) -> BoxFuture<'a, Result<(), LaunchError>> {
+        Box::pin(async move {
+            self.write_passfile(logins).map_err(|source| LaunchError {
+                what: "the password file of the programs".to_owned(),
+                source: Box::new(source),
+            })
+        })
+    }
+
+    fn launch<'a>(&'a self, program: &'a Program) -> BoxFuture<'a, Result<Outcome, LaunchError>> {
+        Box::pin(async move {
+            self.run(program).await.map_err(|source| LaunchError {
+                what: match &program.what {
+                    Executable::Psql(_) => "psql".to_owned(),
+                    Executable::File(name, _) => name.clone(),
+                },
+                source: Box::new(source),
+            })
+        })
+    }
+}
+
+/// Kills the process group of a program whose future is dropped in the middle.
+struct KillGroup(Option<Pid>);
+
+impl KillGroup {
+    fn kill(&mut self) {
+        if let Some(group) = self.0.take() {
+            // It may have ended meanwhile, which is what was wanted.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for KillGroup {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn ending(status: ExitStatus) -> Ending {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Ending::Exited(code),
+        (None, signal) => Ending::Signalled(signal.unwrap_or_default()),
+    }
+}
+
+fn read(
+    mut pipe: impl AsyncRead + Unpin + Send + 'static,
+    stream: Stream,
+    captured: Arc<Mutex<Captured>>,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut buffer = vec![0_u8; 16 * 1024];
+        while let Ok(count) = pipe.read(&mut buffer).await {
+            if count == 0 {
+                break;
+            }
+            let bytes = buffer.get(..count).unwrap_or_default();
+            captured.lock().unwrap_or_else(PoisonError::into_inner).push(stream, bytes);
+        }
+    })
+}
+
+/// Whether a stranger could enter the directory and read in it.
+fn everybody_reads(directory: &Path) -> bool {
+    directory
+        .ancestors()
+        .all(|part| std::fs::metadata(part).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0))
+        && std::fs::read_dir(directory).is_ok_and(|mut entries| {
+            entries.all(|entry| {
+                entry
+                    .and_then(|entry| entry.metadata())
+                    .is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
+            })
+        })
+}

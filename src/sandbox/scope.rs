@@ -1,0 +1,134 @@
+//! The directory of one sandbox, and the lock that says its thirdrun is alive.
+//!
+//! Everything that a sandbox puts on this machine is under `thirdrun-ID`. The lock file in it is held
+//! for as long as the process lives, whatever ends it, so that others can tell a dead sandbox from one
+//! at work without guessing from process numbers.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt as _, chown};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::SandboxError;
+use crate::identifiers::SessionId;
+
+/// What the names of sandbox directories begin with.
+pub(super) const PREFIX: &str = "thirdrun-";
+/// The lock file in a sandbox directory.
+pub(super) const LOCK: &str = "lock";
+/// Free bytes that memory-backed storage must have to be preferred over a disk.
+const ROOM: u64 = 2 << 30;
+
+/// A user that servers and scripts run as when thirdrun is root: PostgreSQL refuses root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unprivileged {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// One sandbox's place on this machine.
+#[derive(Debug)]
+pub struct Scope {
+    id: SessionId,
+    directory: PathBuf,
+    user: Option<Unprivileged>,
+    _lock: File,
+}
+
+impl Scope {
+    /// Makes the directory and takes the lock.
+    ///
+    /// # Errors
+    /// When no directory can be made.
+    pub fn create() -> Result<Self, SandboxError> {
+        let user = unprivileged_user();
+        let id = SessionId::random();
+        let directory = base().join(format!("{PREFIX}{id}"));
+        let make = || -> std::io::Result<File> {
+            DirBuilder::new().mode(0o700).create(&directory)?;
+            let lock = OpenOptions::new().write(true).create_new(true).open(directory.join(LOCK))?;
+            flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+            if let Some(user) = user {
+                chown(&directory, Some(user.uid), Some(user.gid))?;
+            }
+            Ok(lock)
+        };
+        let lock = make()
+            .map_err(SandboxError::io(format!("cannot make the directory {}", directory.display())))?;
+        Ok(Self { id, directory, user, _lock: lock })
+    }
+
+    /// The sandbox's identity.
+    pub fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// Its directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Whom to become before starting anything; none when thirdrun is not root.
+    pub fn user(&self) -> Option<Unprivileged> {
+        self.user
+    }
+
+    /// Ends every process of this sandbox and removes its directory.
+    pub fn close(&self) {
+        super::leftovers::remove_sandbox(&self.directory);
+    }
+}
+
+impl Drop for Scope {
+    /// The safety net; `close` has ordinarily been called.
+    fn drop(&mut self) {
+        if self.directory.exists() {
+            self.close();
+        }
+    }
+}
+
+/// The directories in which sandboxes may have been made.
+pub(super) fn bases() -> Vec<PathBuf> {
+    let mut bases = vec![PathBuf::from("/dev/shm"), PathBuf::from("/tmp"), std::env::temp_dir()];
+    bases.sort();
+    bases.dedup();
+    bases
+}
+
+/// Where to make a sandbox: in memory where there is room, else the usual place for temporary files,
+/// unless its name is too long for a unix socket (107 bytes on Linux).
+fn base() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    let roomy = rustix::fs::statvfs(memory)
+        .is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) > ROOM);
+    let writable = rustix::fs::access(memory, rustix::fs::Access::WRITE_OK).is_ok();
+    if roomy && writable {
+        return memory.to_owned();
+    }
+    let temporary = std::env::temp_dir();
+    if temporary.as_os_str().len() > 60 { PathBuf::from("/tmp") } else { temporary }
+}
+
+fn unprivileged_user() -> Option<Unprivileged> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let find = |name: &str| {
+        passwd.lines().find_map(|line| {
+            let fields: Vec<_> = line.split(':').collect();
+            match fields.as_slice() {
+                [user, _, uid, gid, ..] if *user == name => {
+                    Some(Unprivileged { uid: uid.parse().ok()?, gid: gid.parse().ok()? })
+                }
+                _ => None,
+            }
+        })
+    };
+    // The traditional number of `nobody`, where a minimal container names nobody.
+    Some(find("postgres").or_else(|| find("nobody")).unwrap_or(Unprivileged { uid: 65534, gid: 65534 }))
+}

@@ -1,0 +1,44 @@
+//! Workers: simulated automated processes, each logged in as its real database role.
+//!
+//! Responsible for iterating while a script runs and for the two judged iterations after it. Knows
+//! nothing of scripts, backends or verdicts: it reports what it saw.
+
+mod crew;
+mod iteration;
+mod spec;
+mod worker;
+
+pub use crew::{Crew, Shift};
+pub use spec::{CommandWork, RowsExpected, SessionKind, Step, StepWork, WorkerSpec};
+
+use std::sync::Arc;
+
+use crate::identifiers::{DatabaseName, RoleName, Secret};
+use crate::postgres::{Endpoint, Login};
+use crate::programs::Launcher;
+
+/// What workers need to know of the sandbox.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Where the server listens.
+    pub endpoint: Endpoint,
+    /// The clone's database.
+    pub database: DatabaseName,
+    /// The password of every login role.
+    pub logins: Arc<Vec<(RoleName, Secret)>>,
+    /// Runs the commands of workers.
+    pub launcher: Arc<dyn Launcher>,
+}
+
+impl Surroundings {
+    /// The login of a worker. A role without a known password gets an empty one, which no server takes.
+    fn login(&self, spec: &WorkerSpec) -> Login {
+        let known = self.logins.iter().find(|(role, _)| *role == spec.role).map(|(_, secret)| secret);
+        Login {
+            role: spec.role.clone(),
+            password: spec.password.clone().or_else(|| known.cloned()).unwrap_or_else(|| Secret::new("")),
+            database: self.database.clone(),
+            application: spec.name.to_string(),
+        }
+    }
+}
