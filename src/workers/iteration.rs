@@ -47,7 +47,8 @@ pub(super) async fn iterate(session: &mut Session, spec: &WorkerSpec, limit: Dur
     let mut result = steps_of(session, spec, steps, deadline, limit).await;
     let still_there = result.as_ref().err().is_none_or(|failure| failure.kind != FailureKind::CutOff);
     if result.is_err() && still_there {
-        result = result.and(tidy(session, "ROLLBACK").await).or_else(Err);
+        // What the iteration failed with is worth more than what the rollback may add.
+        let _ = tidy(session, "ROLLBACK").await;
     }
     if spec.session == SessionKind::Pool && session.cut_off().is_none() {
         // What a session pooler says when its client is done (PgBouncer's server_reset_query).

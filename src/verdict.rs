@@ -1,0 +1,329 @@
+//! Judges what was observed: a status for every worker after every run, and what becomes of the check.
+//!
+//! Pure: no clock, no input or output. The rules are the contract's, section 3.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+
+use crate::identifiers::{RunNumber, WorkerName};
+use crate::observations::{Rehearsal, WhileRunning, WorkerFacts, WorkerObservation};
+
+/// What becomes of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Every automation works.
+    Pass,
+    /// An automation was broken, or a script failed where it should not.
+    Fail,
+    /// A worker did not work even before the first run.
+    Inconclusive,
+}
+
+/// How a worker is after a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Both sessions work and nothing went wrong meanwhile.
+    Ok,
+    /// Both work, but iterations failed or stalled while the script ran.
+    Disrupted,
+    /// Its session works, a new one does not.
+    Latent,
+    /// It fails on the session it has.
+    Broken,
+}
+
+/// Why a check did not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasonKind {
+    /// A worker is broken.
+    WorkerBroken,
+    /// A worker is latent.
+    WorkerLatent,
+    /// A worker stalled longer than it may.
+    WorkerDisrupted,
+    /// A script failed.
+    ScriptFailed,
+    /// A worker failed before the first run.
+    WorkerFailsAtBaseline,
+}
+
+/// One reason.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Reason {
+    /// Which kind.
+    pub kind: ReasonKind,
+    /// The worker that it is about.
+    pub worker: Option<WorkerName>,
+    /// The run that it is about.
+    pub run: Option<RunNumber>,
+    /// In a sentence.
+    pub message: String,
+}
+
+/// Statistics of the iterations while a script ran.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Meanwhile {
+    /// How many there were.
+    pub iterations: u64,
+    /// How many failed.
+    pub failures: u64,
+    /// Longest time without a successful iteration beyond what one ordinarily takes.
+    pub longest_gap_ms: f64,
+    /// Median duration of the successful ones.
+    pub p50_ms: f64,
+    /// 99th percentile of them.
+    pub p99_ms: f64,
+}
+
+/// A worker after a run, judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// Its status.
+    pub status: Status,
+    /// What happened while the script ran.
+    pub meanwhile: Option<Meanwhile>,
+    /// The run that broke it first, while it stays broken or latent.
+    pub since: Option<RunNumber>,
+}
+
+/// The judgement of a rehearsal. `runs` is parallel to the rehearsal's, and so are the workers of each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// What becomes of the check.
+    pub outcome: Outcome,
+    /// Why.
+    pub reasons: Vec<Reason>,
+    /// Every worker after every run.
+    pub runs: Vec<Vec<Judged>>,
+}
+
+/// Judges a rehearsal.
+pub fn judge(rehearsal: &Rehearsal) -> Verdict {
+    let mut reasons: Vec<Reason> = rehearsal
+        .baseline
+        .iter()
+        .filter_map(|worker| {
+            let probes = worker.existing_session.iter().chain([&worker.new_session]);
+            let failure = probes.filter_map(|probe| probe.failure.as_ref()).next()?;
+            Some(Reason {
+                kind: ReasonKind::WorkerFailsAtBaseline,
+                worker: Some(worker.name.clone()),
+                run: None,
+                message: format!("{} fails even before the first run: {}", worker.name, failure.message),
+            })
+        })
+        .collect();
+    if !reasons.is_empty() {
+        return Verdict { outcome: Outcome::Inconclusive, reasons, runs: Vec::new() };
+    }
+    let mut since: BTreeMap<&WorkerName, (Status, RunNumber)> = BTreeMap::new();
+    let mut runs = Vec::new();
+    for run in &rehearsal.runs {
+        if run.result.failed() && !run.may_fail {
+            reasons.push(Reason {
+                kind: ReasonKind::ScriptFailed,
+                worker: None,
+                run: Some(run.run),
+                message: format!("{} failed in run {}", run.script, run.run),
+            });
+        }
+        let mut judged = Vec::new();
+        for worker in &run.workers {
+            let facts = rehearsal.workers.iter().find(|facts| facts.name == worker.name);
+            let (status, meanwhile) = status(worker, facts);
+            let before = since.get(&worker.name).copied();
+            if matches!(status, Status::Broken | Status::Latent) {
+                let first = before.map_or(run.run, |(_, first)| first);
+                since.insert(&worker.name, (status, first));
+            } else {
+                since.remove(&worker.name);
+            }
+            if before.is_none_or(|(known, _)| known != status) {
+                reasons.extend(reason(worker, status, run.run, meanwhile.as_ref(), facts));
+            }
+            judged.push(Judged { status, meanwhile, since: since.get(&worker.name).map(|(_, run)| *run) });
+        }
+        runs.push(judged);
+    }
+    let outcome = if reasons.is_empty() { Outcome::Pass } else { Outcome::Fail };
+    Verdict { outcome, reasons, runs }
+}
+
+fn status(worker: &WorkerObservation, facts: Option<&WorkerFacts>) -> (Status, Option<Meanwhile>) {
+    let meanwhile = worker.while_running.as_ref().map(summarise);
+    let allowed = facts.map_or(f64::INFINITY, |facts| facts.max_outage_ms);
+    let new_works = worker.new_session.ok();
+    let status = match &worker.existing_session {
+        Some(existing) if !existing.ok() => Status::Broken,
+        None if !new_works => Status::Broken,
+        Some(_) if !new_works => Status::Latent,
+        _ => match &meanwhile {
+            Some(seen) if seen.failures > 0 || seen.longest_gap_ms > allowed => Status::Disrupted,
+            _ => Status::Ok,
+        },
+    };
+    (status, meanwhile)
+}
+
+fn reason(
+    worker: &WorkerObservation,
+    status: Status,
+    run: RunNumber,
+    meanwhile: Option<&Meanwhile>,
+    facts: Option<&WorkerFacts>,
+) -> Option<Reason> {
+    let name = &worker.name;
+    let new = worker.new_session.failure.as_ref();
+    let existing = worker.existing_session.as_ref().and_then(|probe| probe.failure.as_ref());
+    let said = |failure: Option<&crate::observations::Failure>| {
+        failure.map(|failure| failure.message.clone()).unwrap_or_default()
+    };
+    let (kind, message) = match status {
+        Status::Ok => return None,
+        Status::Disrupted => {
+            let gap = meanwhile.map_or(0.0, |seen| seen.longest_gap_ms);
+            let allowed = facts.map_or(f64::INFINITY, |facts| facts.max_outage_ms);
+            if gap <= allowed {
+                return None;
+            }
+            let message =
+                format!("{name} stood still for {gap:.0} ms while run {run} ran; {allowed:.0} ms are allowed");
+            (ReasonKind::WorkerDisrupted, message)
+        }
+        Status::Latent => (
+            ReasonKind::WorkerLatent,
+            format!("{name} works on the session it has, but a new one fails after run {run}: {}", said(new)),
+        ),
+        Status::Broken => (
+            ReasonKind::WorkerBroken,
+            format!("{name} is broken after run {run}: {}", said(existing.or(new))),
+        ),
+    };
+    Some(Reason { kind, worker: Some(name.clone()), run: Some(run), message })
+}
+
+/// Statistics of the iterations. An outage begins with the first attempt that does not succeed at once
+/// and ends with the next success: the pauses of a worker that rests between iterations are none.
+fn summarise(seen: &WhileRunning) -> Meanwhile {
+    let mut longest: f64 = 0.0;
+    let mut trying_since: Option<f64> = None;
+    let mut failures = 0;
+    // Durations in microseconds, to three significant digits; it grows as it must.
+    let mut durations: Option<Histogram<u64>> = Histogram::new(3).ok();
+    for iteration in &seen.iterations {
+        let since = *trying_since.get_or_insert(iteration.began_ms);
+        longest = longest.max(iteration.ended_ms - since - seen.ordinary_ms);
+        if iteration.failure.is_some() {
+            failures += 1;
+        } else {
+            trying_since = None;
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // bounded by max()
+            let micros = ((iteration.ended_ms - iteration.began_ms) * 1e3).max(1.0) as u64;
+            if let Some(durations) = &mut durations {
+                durations.saturating_record(micros);
+            }
+        }
+    }
+    #[allow(clippy::cast_precision_loss)] // microseconds of one script
+    let quantile = |q: f64| {
+        durations.as_ref().filter(|all| !all.is_empty()).map_or(0.0, |all| all.value_at_quantile(q) as f64 / 1e3)
+    };
+    Meanwhile {
+        iterations: u64::try_from(seen.iterations.len()).unwrap_or(u64::MAX),
+        failures,
+        longest_gap_ms: longest.max(0.0),
+        p50_ms: quantile(0.5),
+        p99_ms: quantile(0.99),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observations::{Failure, FailureKind, Iteration, Probe};
+
+    fn failure() -> Failure {
+        Failure {
+            kind: FailureKind::Statement,
+            sqlstate: None,
+            message: "no".to_owned(),
+            detail: None,
+            step: Some(1),
+        }
+    }
+
+    fn probe(ok: bool) -> Probe {
+        Probe { failure: (!ok).then(failure), duration_ms: 1.0, reopened: false }
+    }
+
+    fn worker(existing: Option<bool>, new: bool, meanwhile: &[(f64, f64, bool)]) -> WorkerObservation {
+        WorkerObservation {
+            name: WorkerName::new("w"),
+            while_running: Some(WhileRunning {
+                iterations: meanwhile
+                    .iter()
+                    .map(|(began_ms, ended_ms, ok)| Iteration {
+                        began_ms: *began_ms,
+                        ended_ms: *ended_ms,
+                        failure: (!ok).then(failure),
+                    })
+                    .collect(),
+                ordinary_ms: 10.0,
+            }),
+            existing_session: existing.map(probe),
+            new_session: probe(new),
+        }
+    }
+
+    fn facts() -> WorkerFacts {
+        WorkerFacts {
+            name: WorkerName::new("w"),
+            role: crate::identifiers::RoleName::new("r"),
+            steps: vec![],
+            max_outage_ms: 1000.0,
+        }
+    }
+
+    #[test]
+    fn statuses_follow_the_contract() {
+        let fine = [(0.0, 10.0, true)];
+        let hiccup = [(0.0, 10.0, false), (20.0, 30.0, true)];
+        for (existing, new, meanwhile, wanted) in [
+            (Some(true), true, &fine[..], Status::Ok),
+            (Some(true), true, &hiccup[..], Status::Disrupted),
+            (Some(true), false, &fine[..], Status::Latent),
+            (Some(false), true, &fine[..], Status::Broken),
+            (Some(false), false, &fine[..], Status::Broken),
+            (None, true, &fine[..], Status::Ok),
+            (None, false, &fine[..], Status::Broken),
+        ] {
+            assert_eq!(status(&worker(existing, new, meanwhile), Some(&facts())).0, wanted);
+        }
+    }
+
+    #[test]
+    fn an_outage_lasts_from_the_first_failing_attempt_to_the_next_success() {
+        let seen = worker(Some(true), true, &[
+            (0.0, 10.0, true),
+            (500.0, 600.0, false),
+            (700.0, 800.0, false),
+            (900.0, 910.0, true),
+            (5000.0, 5010.0, true),
+        ]);
+        let meanwhile = summarise(&seen.while_running.unwrap());
+        assert_eq!(meanwhile.failures, 2);
+        assert!((meanwhile.longest_gap_ms - 400.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_slow_iteration_is_a_stall_beyond_what_one_ordinarily_takes() {
+        let seen = worker(Some(true), true, &[(0.0, 2010.0, true)]);
+        assert_eq!(status(&seen, Some(&facts())).0, Status::Disrupted);
+        let seen = worker(Some(true), true, &[(0.0, 900.0, true)]);
+        assert_eq!(status(&seen, Some(&facts())).0, Status::Ok);
+    }
+}
