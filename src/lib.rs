@@ -3,11 +3,20 @@
 //!
 //! Data flows one way: dump → seed → sandbox; workers and runs → observations → verdict → report.
 
+pub mod cli;
+pub mod commands;
 pub mod dump;
+pub mod failure;
 pub mod identifiers;
 pub mod observations;
+pub mod plan;
 pub mod postgres;
 pub mod programs;
+pub mod progress;
+pub mod rehearsal;
+pub mod report;
 pub mod runs;
 pub mod sandbox;
+pub mod seed;
+pub mod verdict;
 pub mod workers;

@@ -27,6 +27,14 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// The host as psql's `-h` takes it.
+    pub fn host(&self) -> String {
+        match self {
+            Self::Unix { directory, .. } => directory.display().to_string(),
+            Self::Tcp(address) => address.ip().to_string(),
+        }
+    }
+
     /// The path of the socket file, for a unix socket.
     pub fn socket_file(&self) -> Option<PathBuf> {
         match self {

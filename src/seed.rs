@@ -91,6 +91,8 @@ pub struct Seeded {
     pub facts: CloneFacts,
     /// The password of every login role.
     pub logins: Vec<(RoleName, Secret)>,
+    /// Every role besides PostgreSQL's own and thirdrun's superuser.
+    pub roles: Vec<RoleName>,
 }
 
 /// Why a clone could not be made.
@@ -174,17 +176,19 @@ pub async fn seed(plan: &SeedPlan, server: &Server) -> Result<Seeded, SeedError>
     }
     let roles = app
         .run(
-            "SELECT pg_catalog.count(*) FROM pg_catalog.pg_roles \
+            "SELECT pg_catalog.json_agg(rolname ORDER BY rolname) FROM pg_catalog.pg_roles \
              WHERE rolname !~ '^pg_' AND rolname <> 'thirdrun'",
         )
         .await
-        .map_err(own("cannot count the roles"))?;
+        .map_err(own("cannot read the roles"))?;
+    let roles = roles.value.flatten().unwrap_or_default();
+    let roles: Vec<RoleName> = serde_json::from_str(&roles).unwrap_or_default();
     app.close().await;
     root.close().await;
     Ok(Seeded {
         facts: CloneFacts {
             tables: filled.tables,
-            roles: roles.value.flatten().and_then(|count| count.parse().ok()).unwrap_or_default(),
+            roles: u64::try_from(roles.len()).unwrap_or_default(),
             rows: filled.rows,
             tables_without_rows: filled
                 .without_rows
@@ -194,6 +198,7 @@ pub async fn seed(plan: &SeedPlan, server: &Server) -> Result<Seeded, SeedError>
             skipped,
         },
         logins,
+        roles,
     })
 }
 

@@ -97,12 +97,22 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// Why.
     pub reasons: Vec<Reason>,
+    /// Every worker before the first run.
+    pub baseline: Vec<Judged>,
     /// Every worker after every run.
     pub runs: Vec<Vec<Judged>>,
 }
 
 /// Judges a rehearsal.
 pub fn judge(rehearsal: &Rehearsal) -> Verdict {
+    let baseline = rehearsal
+        .baseline
+        .iter()
+        .map(|worker| {
+            let (status, meanwhile) = status(worker, None);
+            Judged { status, meanwhile, since: None }
+        })
+        .collect();
     let mut reasons: Vec<Reason> = rehearsal
         .baseline
         .iter()
@@ -118,7 +128,7 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
         })
         .collect();
     if !reasons.is_empty() {
-        return Verdict { outcome: Outcome::Inconclusive, reasons, runs: Vec::new() };
+        return Verdict { outcome: Outcome::Inconclusive, reasons, baseline, runs: Vec::new() };
     }
     let mut since: BTreeMap<&WorkerName, (Status, RunNumber)> = BTreeMap::new();
     let mut runs = Vec::new();
@@ -150,7 +160,7 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
         runs.push(judged);
     }
     let outcome = if reasons.is_empty() { Outcome::Pass } else { Outcome::Fail };
-    Verdict { outcome, reasons, runs }
+    Verdict { outcome, reasons, baseline, runs }
 }
 
 fn status(worker: &WorkerObservation, facts: Option<&WorkerFacts>) -> (Status, Option<Meanwhile>) {

@@ -8,7 +8,7 @@ mod iteration;
 mod spec;
 mod worker;
 
-pub use crew::{Crew, Shift};
+pub use crew::{Crew, Shift, Tally};
 pub use spec::{CommandWork, RowsExpected, SessionKind, Step, StepWork, WorkerSpec};
 
 use std::sync::Arc;

@@ -24,16 +24,18 @@ pub struct Removed {
     pub directories: Vec<PathBuf>,
 }
 
+/// The directories of sandboxes whose thirdrun is dead.
+pub fn find_dead() -> Vec<PathBuf> {
+    sandboxes().into_iter().filter(|directory| is_dead(directory)).collect()
+}
+
 /// Removes every sandbox whose thirdrun is dead.
 pub fn remove_dead() -> Removed {
-    let mut removed = Removed::default();
-    for directory in sandboxes() {
-        if is_dead(&directory) {
-            remove_sandbox(&directory);
-            removed.directories.push(directory);
-        }
+    let directories = find_dead();
+    for directory in &directories {
+        remove_sandbox(directory);
     }
-    removed
+    Removed { directories }
 }
 
 /// The sandbox directories of this machine that belong to this user.

@@ -32,9 +32,10 @@ pub(super) fn choose(bin: Option<&Path>, major: Option<u32>) -> Result<Installat
     })
 }
 
-/// Every installation that can be found.
-pub fn find_all() -> Vec<Installation> {
-    find_in(&search_path())
+/// Every installation that can be found, here or in an extra directory.
+pub fn find_all(extra: Option<&Path>) -> Vec<Installation> {
+    let directories: Vec<_> = extra.map(Path::to_owned).into_iter().chain(search_path()).collect();
+    find_in(&directories)
 }
 
 /// Directories in which `postgres` is looked for: `PATH`, then where Debian, Red Hat, Homebrew and

@@ -1,0 +1,151 @@
+//! The command line: clap's types and nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::sandbox::BackendChoice;
+
+/// Rehearse a database script before production does.
+///
+/// thirdrun builds a throw-away PostgreSQL from your schema and roles dumps, starts your automations as
+/// workers under their real roles, runs the script again and again, and says after every run which
+/// automations still work.
+#[derive(Debug, Parser)]
+#[command(name = "thirdrun", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 pass, 1 an automation broke or the script failed, 2 usage, 3 a worker \
+fails even before the first run, 4 no server or no clone, 70 a defect of thirdrun, 130 interrupted.")]
+pub struct Cli {
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Colours,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colours {
+    /// On terminals, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a script again and again against a clone with your automations at work
+    Check(CheckArgs),
+    /// See it happen: a bundled outage in three runs
+    Demo(DemoArgs),
+    /// Say what can be used here, and how to get what is missing
+    Doctor(DoctorArgs),
+    /// Remove what killed processes of thirdrun have left behind
+    Gc(GcArgs),
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The script: an .sql file for psql, or any executable
+    #[arg(value_name = "SCRIPT")]
+    pub scripts: Vec<PathBuf>,
+    /// The rehearsal file [default: thirdrun.toml in this or a parent directory]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A schema dump (pg_dump --schema-only); repeat it to apply several in order
+    #[arg(long, value_name = "FILE")]
+    pub schema: Vec<PathBuf>,
+    /// A roles dump (pg_dumpall --roles-only); repeat it to apply several in order
+    #[arg(long, value_name = "FILE")]
+    pub roles: Vec<PathBuf>,
+    /// How often the script runs [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub runs: Option<u32>,
+    /// The database role that runs the script [default: postgres]
+    #[arg(long = "as", value_name = "ROLE")]
+    pub role: Option<String>,
+    /// Seed of the synthetic rows [default: 1]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// PostgreSQL's major version [default: the one that the dump came from]
+    #[arg(long, value_name = "MAJOR", value_parser = clap::value_parser!(u32).range(13..))]
+    pub postgres: Option<u32>,
+    /// Where and how
+    #[command(flatten)]
+    pub running: RunningArgs,
+}
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Write the demo's files into this new directory instead of running them
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["format", "output", "keep"])]
+    pub write: Option<PathBuf>,
+    /// Where and how
+    #[command(flatten)]
+    pub running: RunningArgs,
+}
+
+/// Options of every command that rehearses.
+#[derive(Debug, Clone, Args)]
+pub struct RunningArgs {
+    /// Where the sandbox runs
+    #[arg(long, value_name = "BACKEND", default_value = "auto")]
+    pub backend: BackendChoice,
+    /// The directory of `postgres` and `initdb`, for the local backend
+    #[arg(long, value_name = "DIR")]
+    pub postgres_bin: Option<PathBuf>,
+    /// What the report looks like; repeat it for several, each with its --output
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Vec<Format>,
+    /// Where the report goes, instead of standard output; the first one belongs to the first --format
+    #[arg(long, value_name = "FILE")]
+    pub output: Vec<PathBuf>,
+    /// Leave the sandbox up after a failure until Ctrl-C, and print how to connect
+    #[arg(long)]
+    pub keep: bool,
+    /// Print nothing but the reports that --format asks for, and errors
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Forms of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a person at a terminal.
+    Human,
+    /// The whole report, for programs.
+    Json,
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Look for PostgreSQL in this directory too
+    #[arg(long, value_name = "DIR")]
+    pub postgres_bin: Option<PathBuf>,
+}
+
+/// Options of `gc`.
+#[derive(Debug, Args)]
+pub struct GcArgs {
+    /// Only say what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,43 @@
+//! The commands, one file each. They tie the stages together and own what is printed.
+
+pub mod check;
+pub mod demo;
+pub mod doctor;
+pub mod gc;
+mod interrupt;
+mod outputs;
+
+use crate::cli::{Cli, Colours, Command};
+use crate::failure::{Exit, Failure};
+
+/// Runs the command line to its end and says the exit code.
+pub fn run(cli: Cli) -> Exit {
+    let choice = match cli.color {
+        Colours::Auto => anstream::ColorChoice::Auto,
+        Colours::Always => anstream::ColorChoice::Always,
+        Colours::Never => anstream::ColorChoice::Never,
+    };
+    choice.write_global();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return shown(&Failure::new(Exit::Environment, &error)),
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Check(args) => check::run(args).await,
+            Command::Demo(args) => demo::run(args).await,
+            Command::Doctor(args) => doctor::run(&args).await,
+            Command::Gc(args) => gc::run(&args).await,
+        }
+    });
+    // Readers of pipes that a script left open would be waited for.
+    runtime.shutdown_background();
+    result.unwrap_or_else(|failure| shown(&failure))
+}
+
+fn shown(failure: &Failure) -> Exit {
+    use anstream::stream::IsTerminal as _;
+    let colours = std::io::stderr().is_terminal();
+    anstream::eprint!("{}", failure.render(colours));
+    failure.exit
+}

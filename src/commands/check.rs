@@ -1,0 +1,102 @@
+//! `thirdrun check`: the main job.
+
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+
+use anstream::stream::IsTerminal as _;
+use futures_util::FutureExt as _;
+
+use super::interrupt::interrupted;
+use super::outputs::Outputs;
+use crate::cli::{CheckArgs, RunningArgs};
+use crate::failure::{Exit, Failure};
+use crate::plan::{self, Overrides, Plan};
+use crate::progress::{Phase, Progress};
+use crate::rehearsal::{Rehearsed, rehearse};
+use crate::report::{Document, document};
+use crate::sandbox::{Scope, leftovers};
+use crate::verdict::judge;
+
+/// Runs `thirdrun check`.
+///
+/// # Errors
+/// Whatever keeps it from a verdict.
+pub async fn run(args: CheckArgs) -> Result<Exit, Failure> {
+    if args.scripts.len() > 1 {
+        return Err(Failure::said(Exit::Usage, "this version rehearses one script at a time")
+            .hint("run `thirdrun check` once for each script"));
+    }
+    let outputs = Outputs::new(&args.running)?;
+    let directory = std::env::current_dir().map_err(|error| Failure::new(Exit::Environment, &error))?;
+    let overrides = Overrides {
+        config: args.config,
+        script: args.scripts.into_iter().next(),
+        schema: args.schema,
+        roles: args.roles,
+        runs: args.runs,
+        backend: args.running.backend,
+        postgres: args.postgres,
+        postgres_bin: args.running.postgres_bin.clone(),
+        role: args.role,
+        seed: args.seed,
+    };
+    let plan = plan::build(&overrides, &directory)?;
+    let scope = new_scope()?;
+    in_sandbox(&plan, scope, &args.running, &outputs).await
+}
+
+/// A place for a sandbox, after what dead ones have left is removed.
+pub(super) fn new_scope() -> Result<Scope, Failure> {
+    leftovers::remove_dead();
+    Ok(Scope::create()?)
+}
+
+/// Rehearses a plan, reports, and removes everything, whatever happens.
+pub(super) async fn in_sandbox(
+    plan: &Plan,
+    scope: Scope,
+    args: &RunningArgs,
+    outputs: &Outputs,
+) -> Result<Exit, Failure> {
+    let progress = Progress::new(args.quiet, std::io::stderr().is_terminal());
+    let work = async {
+        let rehearsed = rehearse(plan, &scope, &progress).await?;
+        let verdict = judge(&rehearsed.observations);
+        let document = document(&rehearsed.observations, &verdict);
+        progress.clear();
+        let exit = reported(&document, outputs)?;
+        if args.keep && exit == Exit::Fail {
+            keep(plan, &rehearsed, scope.directory()).await;
+        }
+        Ok(exit)
+    };
+    let result = tokio::select! {
+        result = AssertUnwindSafe(work).catch_unwind() => {
+            result.unwrap_or_else(|_| Err(Failure::defect("it panicked")))
+        }
+        failure = interrupted() => Err(failure),
+    };
+    progress.phase(&Phase::Removal);
+    // Waits for processes to end: not a job for a thread of the runtime.
+    let closed = tokio::task::spawn_blocking(move || scope.close()).await;
+    progress.clear();
+    closed?;
+    result
+}
+
+fn reported(document: &Document, outputs: &Outputs) -> Result<Exit, Failure> {
+    outputs.write(document)?;
+    Ok(document.verdict.into())
+}
+
+/// Says how to connect and stays until it is interrupted, which ends the sandbox as ever.
+async fn keep(plan: &Plan, rehearsed: &Rehearsed, directory: &Path) {
+    let role = plan.runs.last().map_or("postgres", |run| run.role.as_str());
+    anstream::eprintln!(
+        "\nthe sandbox stays up until Ctrl-C; connect with\n  PGPASSFILE={} psql -h {} -U {role} -d {}",
+        directory.join("pgpass").display(),
+        rehearsed.sandbox.server().endpoint.host(),
+        plan.seed.database,
+    );
+    std::future::pending::<()>().await;
+}

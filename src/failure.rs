@@ -1,0 +1,193 @@
+//! Every way in which thirdrun itself fails, and the exit code that goes with it: the only place that
+//! knows the contract's exit codes.
+
+use std::fmt::Write as _;
+
+use crate::plan::PlanError;
+use crate::programs::LaunchError;
+use crate::sandbox::SandboxError;
+use crate::seed::{RestoreError, SeedError};
+use crate::verdict::Outcome;
+
+/// The exit codes of the contract, section 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Every automation works.
+    Pass = 0,
+    /// An automation was broken, or a script failed where it should not.
+    Fail = 1,
+    /// The command line or the rehearsal file is wrong.
+    Usage = 2,
+    /// A worker does not work even before the first run.
+    Inconclusive = 3,
+    /// No Docker and no PostgreSQL, an image is missing, a dump cannot be restored.
+    Environment = 4,
+    /// A defect of thirdrun.
+    Defect = 70,
+    /// Interrupted by a signal.
+    Interrupted = 130,
+}
+
+impl From<Outcome> for Exit {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Pass => Self::Pass,
+            Outcome::Fail => Self::Fail,
+            Outcome::Inconclusive => Self::Inconclusive,
+        }
+    }
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A failure of thirdrun, ready to be shown.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What went wrong, and below it each cause.
+    chain: Vec<String>,
+    /// What to type next.
+    hints: Vec<String>,
+    /// The place, where the plan has it: without and with colours.
+    snippet: Option<(String, String)>,
+}
+
+impl Failure {
+    /// A failure with its causes.
+    pub fn new(exit: Exit, error: &dyn std::error::Error) -> Self {
+        let mut chain = vec![error.to_string()];
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            if chain.last().is_none_or(|above| !above.ends_with(&text)) {
+                chain.push(text);
+            }
+            source = cause.source();
+        }
+        Self { exit, chain, hints: Vec::new(), snippet: None }
+    }
+
+    /// A failure in a sentence.
+    pub fn said(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, chain: vec![message.into()], hints: Vec::new(), snippet: None }
+    }
+
+    /// Adds what to type next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// The failure as standard error shows it.
+    pub fn render(&self, colours: bool) -> String {
+        let mut text = String::new();
+        match &self.snippet {
+            Some((plain, coloured)) => {
+                text.push_str(if colours { coloured } else { plain });
+                text.push('\n');
+            }
+            None => {
+                let red = anstyle::AnsiColor::BrightRed.on_default().bold();
+                let mut chain = self.chain.iter();
+                if let Some(first) = chain.next() {
+                    // Writing to a String cannot fail.
+                    let _ = writeln!(text, "{red}error{red:#}: {first}");
+                }
+                for cause in chain {
+                    let _ = writeln!(text, "  because: {cause}");
+                }
+            }
+        }
+        for hint in &self.hints {
+            let bold = anstyle::AnsiColor::BrightCyan.on_default().bold();
+            let _ = writeln!(text, "{bold}help{bold:#}: {hint}");
+        }
+        text
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        let snippet = error.snippet(false).zip(error.snippet(true));
+        let failure = Self::new(Exit::Usage, &error);
+        match (snippet, error.help()) {
+            // The snippet has the help in it.
+            (Some(snippet), _) => Self { snippet: Some(snippet), ..failure },
+            (None, Some(help)) => failure.hint(help),
+            (None, None) => failure,
+        }
+    }
+}
+
+impl From<SandboxError> for Failure {
+    fn from(error: SandboxError) -> Self {
+        let failure = Self::new(Exit::Environment, &error);
+        match &error {
+            SandboxError::NoPostgres { searched, .. } => {
+                let places: Vec<_> = searched.iter().map(|place| place.display().to_string()).collect();
+                failure
+                    .hint(format!("it was looked for in {}", places.join(", ")))
+                    .hint("`thirdrun doctor` says what can be used here and what to install")
+            }
+            SandboxError::Docker(_) => failure.hint("`thirdrun doctor` says what can be used here"),
+            SandboxError::Program { .. }
+            | SandboxError::NotReady { .. }
+            | SandboxError::Setup(_)
+            | SandboxError::Io { .. } => failure,
+        }
+    }
+}
+
+impl From<SeedError> for Failure {
+    fn from(error: SeedError) -> Self {
+        let failure = Self::new(Exit::Environment, &error);
+        match &error {
+            SeedError::Restore(RestoreError::Statement { detail, hint, statement, sqlstate, .. }) => {
+                let mut failure = failure;
+                if !statement.is_empty() {
+                    failure.chain.push(format!("the statement is: {statement}"));
+                }
+                failure.chain.extend(detail.iter().cloned());
+                let extension = statement.to_ascii_lowercase().starts_with("create extension");
+                if extension && matches!(sqlstate.as_str(), "0A000" | "58P01") {
+                    failure = failure.hint(
+                        "install the extension's package beside the server, or leave it out with \
+                         extensions = \"skip-missing\" under [clone]",
+                    );
+                }
+                match hint {
+                    Some(hint) => failure.hint(format!("the server says: {hint}")),
+                    None => failure,
+                }
+            }
+            SeedError::Restore(_) | SeedError::Own { .. } | SeedError::Rows(_) | SeedError::Catalog(_) => failure,
+        }
+    }
+}
+
+impl From<LaunchError> for Failure {
+    fn from(error: LaunchError) -> Self {
+        Self::new(Exit::Environment, &error)
+    }
+}
+
+impl From<tokio::task::JoinError> for Failure {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::defect(&error.to_string())
+    }
+}
+
+impl Failure {
+    /// A defect of thirdrun.
+    pub fn defect(what: &str) -> Self {
+        Self::said(Exit::Defect, format!("this is a defect of thirdrun: {what}"))
+            .hint("please report it, with the lines above")
+    }
+}

@@ -1,0 +1,16 @@
+//! The rehearsal file and the flags, validated: a plan made of the stages' own types.
+//!
+//! Reads files but starts nothing. Everything that is wrong is said here, before anything runs, with its
+//! place in the file.
+
+mod build;
+mod error;
+mod file;
+mod read;
+mod values;
+mod workers;
+
+pub use build::{Overrides, Plan, build};
+pub use error::{PlanError, Source, line_of};
+pub use file::RehearsalFile;
+pub use read::FILE_NAME;

@@ -1,0 +1,350 @@
+//! From the rehearsal file and the flags to a [`Plan`].
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::error::{PlanError, Source};
+use super::file::{Extensions, RehearsalFile, RunEntry};
+use super::read::{self, dump};
+use super::values::{OneOrMany, Setting};
+use super::workers::{passwords, workers};
+use crate::identifiers::{DatabaseName, RoleName, RunNumber, WorkerName};
+use crate::runs::RunSpec;
+use crate::sandbox::{BackendChoice, SandboxPlan};
+use crate::seed::rows::RowsPlan;
+use crate::seed::{DumpFile, SeedPlan, bootstrap_role};
+use crate::workers::WorkerSpec;
+
+/// What the command line says.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// The rehearsal file.
+    pub config: Option<PathBuf>,
+    /// The script.
+    pub script: Option<PathBuf>,
+    /// Schema dumps.
+    pub schema: Vec<PathBuf>,
+    /// Roles dumps.
+    pub roles: Vec<PathBuf>,
+    /// How often the script runs.
+    pub runs: Option<u32>,
+    /// Where the sandbox is.
+    pub backend: BackendChoice,
+    /// PostgreSQL's major version.
+    pub postgres: Option<u32>,
+    /// Where a local server's programs are.
+    pub postgres_bin: Option<PathBuf>,
+    /// Who runs the script.
+    pub role: Option<String>,
+    /// Seed of the synthetic rows.
+    pub seed: Option<u64>,
+}
+
+/// Everything that a rehearsal needs to be told.
+#[derive(Debug)]
+pub struct Plan {
+    /// The server.
+    pub sandbox: SandboxPlan,
+    /// The clone.
+    pub seed: SeedPlan,
+    /// The automations.
+    pub workers: Vec<WorkerSpec>,
+    /// The runs, in order.
+    pub runs: Vec<RunSpec>,
+    places: Places,
+}
+
+/// Where the file says what only the clone can prove right.
+#[derive(Debug, Default)]
+struct Places {
+    source: Option<Source>,
+    roles: BTreeMap<WorkerName, Range<usize>>,
+}
+
+/// Makes a plan. `directory` is where the command was given.
+///
+/// # Errors
+/// Whatever is wrong with the file, the flags or the files that they name.
+pub fn build(overrides: &Overrides, directory: &Path) -> Result<Plan, PlanError> {
+    let path = match &overrides.config {
+        Some(path) => Some(directory.join(path)),
+        None => read::find(directory),
+    };
+    let (source, file, base) = match &path {
+        Some(path) => {
+            let shown = overrides.config.clone().unwrap_or_else(|| short(path, directory));
+            let (mut source, file) = read::read(path)?;
+            source.path = shown;
+            let base = path.parent().map_or_else(|| directory.to_owned(), Path::to_owned);
+            (Some(source), file, base)
+        }
+        None if overrides.schema.is_empty() => {
+            return Err(PlanError::Usage {
+                message: format!(
+                    "there is no {} in {} or a parent directory",
+                    read::FILE_NAME,
+                    directory.display()
+                ),
+                help: "name one with --config; `thirdrun demo --write DIR` writes an example to begin from".to_owned(),
+            });
+        }
+        None => (None, RehearsalFile::default(), directory.to_owned()),
+    };
+    let source = source.unwrap_or(Source { path: PathBuf::new(), text: "".into() });
+    Builder { overrides, directory, base: &base, source: &source, file: &file }.plan()
+}
+
+/// A path as one would type it from `directory`.
+fn short(path: &Path, directory: &Path) -> PathBuf {
+    path.strip_prefix(directory).unwrap_or(path).to_owned()
+}
+
+struct Builder<'a> {
+    overrides: &'a Overrides,
+    directory: &'a Path,
+    base: &'a Path,
+    source: &'a Source,
+    file: &'a RehearsalFile,
+}
+
+impl Builder<'_> {
+    fn plan(&self) -> Result<Plan, PlanError> {
+        let (file, overrides) = (self.file, self.overrides);
+        let schema = self.dumps(&overrides.schema, "--schema", file.clone.schema.as_ref(), Some("schema.sql"), true)?;
+        let roles = self.dumps(&overrides.roles, "--roles", file.clone.roles.as_ref(), Some("roles.sql"), false)?;
+        let load = self.dumps(&[], "", file.data.load.as_ref(), None, false)?;
+        let said = schema.first().map(DumpFile::facts).unwrap_or_default();
+        let database = match &file.clone.database {
+            Some(name) => DatabaseName::new(name),
+            None => said.database.unwrap_or_else(|| DatabaseName::new("app")),
+        };
+        let bootstrap = bootstrap_role(&roles);
+        let runs = self.runs()?;
+        let count = u32::try_from(runs.len()).unwrap_or(u32::MAX);
+        let workers = workers(&file.worker, self.source, self.base, count)?;
+        if workers.is_empty() {
+            return Err(PlanError::Usage {
+                message: "there is no worker, so there is nothing that a script could break".to_owned(),
+                help: "describe each automation in a [[worker]] entry of the rehearsal file".to_owned(),
+            });
+        }
+        self.check_breaks(&workers)?;
+        let sandbox = SandboxPlan {
+            backend: overrides.backend,
+            major: match (overrides.postgres, &file.clone.postgres) {
+                (Some(major), _) => Some(major),
+                (None, Some(stated)) => Some(self.major(stated.as_ref().0.as_str(), stated.span())?),
+                (None, None) => said.major,
+            },
+            image: file.clone.image.clone(),
+            postgres_bin: overrides.postgres_bin.as_ref().map(|bin| self.directory.join(bin)),
+            settings: texts(&file.clone.settings),
+            hba: file.clone.hba.clone(),
+            bootstrap: bootstrap.clone(),
+        };
+        let seed = SeedPlan {
+            schema,
+            roles,
+            database,
+            bootstrap,
+            rows: RowsPlan {
+                rows: file.data.rows.unwrap_or(100),
+                seed: overrides.seed.or(file.data.seed).unwrap_or(1),
+                tables: file.data.tables.clone(),
+            },
+            load,
+            skip_missing_extensions: file.clone.extensions == Extensions::SkipMissing,
+            passwords: passwords(&file.worker, self.source)?,
+        };
+        let places = Places {
+            source: Some(self.source.clone()),
+            roles: file
+                .worker
+                .iter()
+                .map(|entry| (WorkerName::new(entry.name.as_ref()), entry.role.span()))
+                .collect(),
+        };
+        Ok(Plan { sandbox, seed, workers, runs, places })
+    }
+
+    /// The dumps that a flag names, else the file, else the default where it exists.
+    fn dumps(
+        &self,
+        flagged: &[PathBuf],
+        flag: &str,
+        stated: Option<&Spanned<OneOrMany<PathBuf>>>,
+        default: Option<&str>,
+        required: bool,
+    ) -> Result<Vec<DumpFile>, PlanError> {
+        if !flagged.is_empty() {
+            let help = format!("{flag} names a file that pg_dump or pg_dumpall wrote");
+            return flagged.iter().map(|path| dump(&short(&self.directory.join(path), self.directory), &help)).collect();
+        }
+        if let Some(stated) = stated {
+            let read = |path: &PathBuf| {
+                let full = self.base.join(path);
+                if !full.exists() {
+                    return Err(self.source.at(
+                        stated.span(),
+                        format!("there is no file {}", full.display()),
+                        "paths are relative to the rehearsal file",
+                    ));
+                }
+                dump(&short(&full, self.directory), "its permissions must let you read it")
+            };
+            return stated.as_ref().0.iter().map(read).collect();
+        }
+        let Some(default) = default else { return Ok(Vec::new()) };
+        let path = self.base.join(default);
+        if required || path.exists() {
+            let help = "write it with `pg_dump --schema-only`, or name it with --schema";
+            return Ok(vec![dump(&short(&path, self.directory), help)?]);
+        }
+        Ok(Vec::new())
+    }
+
+    fn major(&self, text: &str, span: Range<usize>) -> Result<u32, PlanError> {
+        text.parse().map_err(|_| {
+            self.source.at(span, format!("'{text}' is no major version of PostgreSQL"), "write it like \"17\"")
+        })
+    }
+
+    /// The runs: the command line's script so many times, else those of the file.
+    fn runs(&self) -> Result<Vec<RunSpec>, PlanError> {
+        let section = &self.file.script;
+        if self.overrides.script.is_none() && !self.file.run.is_empty() {
+            if let Some(runs) = self.overrides.runs {
+                let all = self.file.run.len();
+                let most = usize::try_from(runs).unwrap_or(usize::MAX);
+                if most > all {
+                    return Err(PlanError::Usage {
+                        message: format!("the rehearsal file lists {all} runs, so {runs} cannot be made"),
+                        help: "add [[run]] entries, or name a script to run it so many times".to_owned(),
+                    });
+                }
+                return self.file.run.iter().take(most).zip(1..).map(|(entry, n)| self.run(n, entry)).collect();
+            }
+            return self.file.run.iter().zip(1..).map(|(entry, number)| self.run(number, entry)).collect();
+        }
+        let runs = match (self.overrides.runs, &section.runs) {
+            (Some(runs), _) => runs,
+            (None, Some(runs)) if *runs.as_ref() == 0 => {
+                return Err(self.source.at(runs.span(), "a rehearsal needs a run", "write runs = 3"));
+            }
+            (None, Some(runs)) => *runs.as_ref(),
+            (None, None) => 3,
+        };
+        let entry = RunEntry::default();
+        (1..=runs).map(|number| self.run(number, &entry)).collect()
+    }
+
+    fn run(&self, number: u32, entry: &RunEntry) -> Result<RunSpec, PlanError> {
+        let section = &self.file.script;
+        let (script, shown) = match (&self.overrides.script, &entry.script, &section.path) {
+            (Some(path), _, _) => (self.directory.join(path), path.clone()),
+            (None, Some(stated), _) | (None, None, Some(stated)) => {
+                let full = self.base.join(stated.as_ref());
+                if !full.is_file() {
+                    return Err(self.source.at(
+                        stated.span(),
+                        format!("there is no script {}", full.display()),
+                        "paths are relative to the rehearsal file",
+                    ));
+                }
+                (full, stated.as_ref().clone())
+            }
+            (None, None, None) => {
+                return Err(PlanError::Usage {
+                    message: "there is no script to run".to_owned(),
+                    help: "name it: `thirdrun check SCRIPT`, or as path under [script]".to_owned(),
+                });
+            }
+        };
+        let script = script.canonicalize().map_err(super::error::unreadable(
+            &shown,
+            "name a script: a .sql file or an executable",
+        ))?;
+        let role = self.overrides.role.as_ref().or(entry.role.as_ref()).or(section.role.as_ref());
+        let mut vars = texts(&section.vars);
+        vars.extend(texts(&entry.vars));
+        let env = section.env.iter().filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
+        let spec = RunSpec {
+            number: RunNumber(number),
+            script,
+            shown: shown.to_string_lossy().into_owned(),
+            role: RoleName::new(role.map_or("postgres", String::as_str)),
+            database: section.database.as_ref().map(DatabaseName::new),
+            vars,
+            on_error: section.on_error.unwrap_or_default(),
+            timeout: entry.timeout.as_ref().or(section.timeout.as_ref()).map_or(Duration::from_secs(60), |t| t.0),
+            env: env.collect(),
+            image: section.image.clone(),
+            may_fail: section.allow_failure || entry.fails,
+            breaks: entry.breaks.iter().map(|name| WorkerName::new(name.as_ref())).collect(),
+        };
+        let executable = rustix::fs::access(&spec.script, rustix::fs::Access::EXEC_OK).is_ok();
+        if !spec.is_sql() && !executable {
+            return Err(PlanError::Usage {
+                message: format!("{} is neither a .sql file nor executable", spec.shown),
+                help: format!("make it executable: chmod +x {}", spec.shown),
+            });
+        }
+        Ok(spec)
+    }
+
+    fn check_breaks(&self, workers: &[WorkerSpec]) -> Result<(), PlanError> {
+        for stated in self.file.run.iter().flat_map(|run| &run.breaks) {
+            if !workers.iter().any(|worker| worker.name.as_str() == stated.as_ref()) {
+                return Err(self.source.unknown(
+                    stated.span(),
+                    format!("there is no worker '{}'", stated.as_ref()),
+                    stated.as_ref(),
+                    workers.iter().map(|worker| worker.name.as_str()),
+                    "the workers are",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn texts(values: &BTreeMap<String, Setting>) -> BTreeMap<String, String> {
+    values.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect()
+}
+
+impl Plan {
+    /// Checks what only the clone could tell: that the roles of workers and runs exist.
+    ///
+    /// # Errors
+    /// Names the first role that does not, and the nearest that does.
+    pub fn check_roles(&self, known: &[RoleName]) -> Result<(), PlanError> {
+        let names = || known.iter().map(RoleName::as_str);
+        for worker in &self.workers {
+            if known.contains(&worker.role) {
+                continue;
+            }
+            let message = format!("worker '{}' logs in as '{}', a role that the clone does not have", worker.name, worker.role);
+            if let (Some(source), Some(span)) = (&self.places.source, self.places.roles.get(&worker.name)) {
+                return Err(source.unknown(span.clone(), message, worker.role.as_str(), names(), "its roles are"));
+            }
+        }
+        for run in &self.runs {
+            if known.contains(&run.role) {
+                continue;
+            }
+            let nearest = crate::identifiers::nearest(run.role.as_str(), names());
+            return Err(PlanError::Usage {
+                message: format!("run {} is by '{}', a role that the clone does not have", run.number, run.role),
+                help: match nearest {
+                    Some(name) => format!("did you mean '{name}'?"),
+                    None => format!("its roles are: {}", names().collect::<Vec<_>>().join(", ")),
+                },
+            });
+        }
+        Ok(())
+    }
+}

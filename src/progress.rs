@@ -1,0 +1,122 @@
+//! What is going on, on standard error: a live line on a terminal, plain lines otherwise.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use crate::identifiers::RunNumber;
+use crate::workers::Tally;
+
+/// The phases of a rehearsal, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// A server is started.
+    Sandbox,
+    /// The clone is made.
+    Seed,
+    /// Every worker proves that it works.
+    Baseline,
+    /// The script runs.
+    Run {
+        /// Which run.
+        run: RunNumber,
+        /// Of how many.
+        of: usize,
+        /// The script.
+        script: String,
+    },
+    /// Every worker proves that it still works.
+    After {
+        /// The run before.
+        run: RunNumber,
+        /// Of how many.
+        of: usize,
+    },
+    /// Everything is removed.
+    Removal,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sandbox => f.write_str("starting PostgreSQL"),
+            Self::Seed => f.write_str("making the clone"),
+            Self::Baseline => f.write_str("proving that every worker works before the first run"),
+            Self::Run { run, of, script } => write!(f, "run {run} of {of}: {script}"),
+            Self::After { run, of } => write!(f, "run {run} of {of}: proving that every worker still works"),
+            Self::Removal => f.write_str("removing the sandbox"),
+        }
+    }
+}
+
+/// Shows what is going on.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    plain: bool,
+}
+
+impl Progress {
+    /// On a terminal a live line, else plain ones, unless it shall be quiet.
+    pub fn new(quiet: bool, terminal: bool) -> Self {
+        let bar = (!quiet && terminal).then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        Self { plain: !quiet && bar.is_none(), bar }
+    }
+
+    /// A phase begins.
+    pub fn phase(&self, phase: &Phase) {
+        self.show(phase, None);
+    }
+
+    /// A phase begins in which workers iterate.
+    pub fn with_workers(&self, phase: &Phase, workers: usize, tally: Arc<Tally>) {
+        self.show(phase, Some((workers, tally)));
+    }
+
+    fn show(&self, phase: &Phase, live: Option<(usize, Arc<Tally>)>) {
+        if let Some(bar) = &self.bar {
+            let template = if live.is_some() { "{spinner} {msg}  {tally}" } else { "{spinner} {msg}" };
+            // The template is a constant that the tests of the crate parse.
+            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
+            bar.set_style(match live {
+                Some((workers, tally)) => {
+                    style.with_key("tally", move |_: &ProgressState, line: &mut dyn fmt::Write| {
+                        let completed = tally.completed.load(Ordering::Relaxed);
+                        let failed = tally.failed.load(Ordering::Relaxed);
+                        // The line is a string in memory.
+                        let _ = write!(line, "{workers} workers, {completed} iterations, {failed} failed");
+                    })
+                }
+                None => style,
+            });
+            bar.set_message(phase.to_string());
+        } else if self.plain && !matches!(phase, Phase::After { .. } | Phase::Removal) {
+            anstream::eprintln!("thirdrun: {phase}");
+        }
+    }
+
+    /// Takes the live line away.
+    pub fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_templates_are_valid() {
+        for template in ["{spinner} {msg}  {tally}", "{spinner} {msg}"] {
+            assert!(ProgressStyle::with_template(template).is_ok());
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! One rehearsal from its plan to its observations: THE pipeline, the only place that sees every stage.
+
+use crate::failure::Failure;
+use crate::observations::{Rehearsal, RunObservation, WorkerObservation};
+use crate::plan::Plan;
+use crate::progress::{Phase, Progress};
+use crate::runs::{self, RunSpec};
+use crate::sandbox::{Sandbox, Scope};
+use crate::seed::{Seeded, seed};
+use crate::workers::{Crew, Surroundings};
+use crate::identifiers::RunNumber;
+
+/// A rehearsal that has ended, with its sandbox still up.
+pub struct Rehearsed {
+    /// What was seen.
+    pub observations: Rehearsal,
+    /// Where.
+    pub sandbox: Sandbox,
+}
+
+/// Rehearses a plan. Everything that it starts belongs to `scope`, whose owner removes it.
+///
+/// # Errors
+/// When there is no sandbox, no clone, or the plan names roles that the clone does not have.
+pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result<Rehearsed, Failure> {
+    progress.phase(&Phase::Sandbox);
+    let sandbox = Sandbox::start(&plan.sandbox, scope).await?;
+    progress.phase(&Phase::Seed);
+    let seeded = match seed(&plan.seed, sandbox.server()).await {
+        Ok(seeded) => seeded,
+        Err(error) => return Err(with_log(error.into(), &sandbox)),
+    };
+    plan.check_roles(&seeded.roles)?;
+    let launcher = sandbox.launcher();
+    launcher.provide(&seeded.logins).await?;
+    let mut crew = crew(plan, &sandbox, &seeded);
+    progress.phase(&Phase::Baseline);
+    crew.start_for(RunNumber(1)).await;
+    let baseline = crew.baseline().await;
+    let works = baseline.iter().all(|worker| {
+        worker.new_session.ok() && worker.existing_session.as_ref().is_none_or(|probe| probe.ok())
+    });
+    let mut runs = Vec::new();
+    if works {
+        for spec in &plan.runs {
+            let run = one_run(plan, spec, &sandbox, &mut crew, progress).await?;
+            let gone = run.server_gone.is_some();
+            runs.push(run);
+            if gone {
+                break;
+            }
+        }
+    }
+    crew.stop().await;
+    let observations = Rehearsal {
+        sandbox: sandbox.facts().clone(),
+        clone: seeded.facts,
+        workers: plan.workers.iter().map(|worker| worker.facts()).collect(),
+        baseline,
+        runs,
+    };
+    Ok(Rehearsed { observations, sandbox })
+}
+
+fn crew(plan: &Plan, sandbox: &Sandbox, seeded: &Seeded) -> Crew {
+    let surroundings = Surroundings {
+        endpoint: sandbox.server().endpoint.clone(),
+        database: plan.seed.database.clone(),
+        logins: std::sync::Arc::new(seeded.logins.clone()),
+        launcher: sandbox.launcher(),
+    };
+    Crew::new(plan.workers.clone(), surroundings)
+}
+
+async fn one_run(
+    plan: &Plan,
+    spec: &RunSpec,
+    sandbox: &Sandbox,
+    crew: &mut Crew,
+    progress: &Progress,
+) -> Result<RunObservation, Failure> {
+    let of = plan.runs.len();
+    if spec.number > RunNumber(1) {
+        crew.start_for(spec.number).await;
+    }
+    let shift = crew.begin_shift().await;
+    let phase = Phase::Run { run: spec.number, of, script: spec.shown.clone() };
+    progress.with_workers(&phase, plan.workers.len(), shift.tally());
+    shift.script_starts();
+    let launcher = sandbox.launcher();
+    let result = runs::run(spec, &plan.seed.database, launcher.as_ref()).await?;
+    progress.phase(&Phase::After { run: spec.number, of });
+    let workers: Vec<WorkerObservation> = crew.end_shift(shift).await?;
+    Ok(RunObservation {
+        run: spec.number,
+        script: spec.shown.clone(),
+        role: spec.role.clone(),
+        may_fail: spec.may_fail,
+        result,
+        workers,
+        server_gone: sandbox.log_if_gone(),
+    })
+}
+
+/// A failure while the server is gone is explained by the server's log.
+fn with_log(failure: Failure, sandbox: &Sandbox) -> Failure {
+    match sandbox.log_if_gone() {
+        Some(log) => failure.hint(format!("the server itself has ended; the end of its log:\n{log}")),
+        None => failure,
+    }
+}

@@ -1,0 +1,331 @@
+//! The report's document: the contract's section 4, field by field.
+
+use serde::{Deserialize, Serialize};
+
+use crate::identifiers::{RoleName, RunNumber, SqlState, WorkerName};
+use crate::observations::{
+    CloneFacts, Ending, Failure, Probe, Rehearsal, RunObservation, SandboxFacts, WorkerObservation,
+};
+use crate::verdict::{Judged, Meanwhile, Outcome, Reason, Status, Verdict};
+
+/// Version of the document's form.
+const REPORT_VERSION: u32 = 1;
+
+/// The whole report of one rehearsal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// Version of this form.
+    pub report_version: u32,
+    /// The thirdrun that wrote it.
+    pub thirdrun: String,
+    /// What becomes of the check.
+    pub verdict: Outcome,
+    /// Why.
+    pub reasons: Vec<Reason>,
+    /// How the sandbox was had.
+    pub sandbox: SandboxFacts,
+    /// What the clone holds.
+    pub clone: CloneFacts,
+    /// Before the first run.
+    pub baseline: Baseline,
+    /// The runs, in order.
+    pub runs: Vec<RunEntry>,
+    /// When the state no longer changed; not observed yet.
+    pub settled: Option<Settled>,
+    /// What nearly went wrong; not observed yet.
+    pub hazards: Vec<serde_json::Value>,
+}
+
+/// Before the first run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// Every worker.
+    pub workers: Vec<WorkerEntry>,
+}
+
+/// When the state no longer changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settled {
+    /// The run after which it stayed.
+    pub after_run: RunNumber,
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunEntry {
+    /// Its number.
+    pub run: RunNumber,
+    /// The script.
+    pub script: String,
+    /// Who ran it.
+    pub role: RoleName,
+    /// What the script did.
+    pub result: ResultEntry,
+    /// What it changed; not observed yet.
+    pub changes: Vec<serde_json::Value>,
+    /// Every worker.
+    pub workers: Vec<WorkerEntry>,
+    /// The end of the server's log, where the server was gone after this run.
+    pub server_gone: Option<String>,
+}
+
+/// What a script did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResultEntry {
+    /// How it ended.
+    pub status: ResultStatus,
+    /// Its exit status; null when a signal or its timeout ended it.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Whether the check passes even if it fails.
+    pub may_fail: bool,
+    /// Milliseconds from its start to its exit.
+    pub duration_ms: f64,
+    /// The end of what it printed.
+    pub output_tail: String,
+    /// Whether it printed more.
+    pub output_truncated: bool,
+    /// Errors that psql reported.
+    pub errors: Vec<String>,
+    /// Its statements; not observed yet.
+    pub statements: Vec<serde_json::Value>,
+}
+
+/// How a script ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResultStatus {
+    /// As it should.
+    Succeeded,
+    /// In an error.
+    Failed,
+    /// Killed at its timeout.
+    TimedOut,
+}
+
+/// One worker after a run, or at baseline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerEntry {
+    /// Its name.
+    pub name: WorkerName,
+    /// The role it logs in as.
+    pub role: RoleName,
+    /// How it is.
+    pub status: Status,
+    /// While the script ran.
+    pub while_running: Option<WhileEntry>,
+    /// The session it had.
+    pub existing_session: Option<SessionEntry>,
+    /// A brand-new session.
+    pub new_session: SessionEntry,
+    /// What broke it.
+    pub cause: Option<CauseEntry>,
+    /// What would mend it; not known yet.
+    pub repair: Option<serde_json::Value>,
+}
+
+/// Iterations while a script ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WhileEntry {
+    /// How many.
+    pub iterations: u64,
+    /// How many failed.
+    pub failures: u64,
+    /// Longest stall, in milliseconds.
+    pub longest_gap_ms: f64,
+    /// The longest stall that passes, in milliseconds.
+    pub max_outage_ms: f64,
+    /// Median duration of the completed ones.
+    pub p50_ms: f64,
+    /// 99th percentile of it.
+    pub p99_ms: f64,
+    /// The first one that failed.
+    pub first_failure: Option<FailureEntry>,
+}
+
+/// Why an iteration failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailureEntry {
+    /// The server's code.
+    pub sqlstate: Option<SqlState>,
+    /// What went wrong.
+    pub message: String,
+    /// The server's detail.
+    pub detail: Option<String>,
+    /// The step, from 1.
+    pub step: Option<u32>,
+}
+
+/// A judged iteration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionEntry {
+    /// Whether it completed.
+    pub ok: bool,
+    /// The server's code.
+    pub sqlstate: Option<SqlState>,
+    /// What went wrong.
+    pub message: Option<String>,
+    /// The server's detail.
+    pub detail: Option<String>,
+    /// The step, from 1.
+    pub step: Option<u32>,
+    /// That step in a few words.
+    pub step_text: Option<String>,
+    /// Whether the session was found cut off and opened again.
+    pub reopened: bool,
+}
+
+/// What broke a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CauseEntry {
+    /// The run that broke it first.
+    pub run: RunNumber,
+    /// The statement; not known yet.
+    pub statement: Option<u32>,
+    /// Its line; not known yet.
+    pub line: Option<u32>,
+    /// Its text; not known yet.
+    pub sql: Option<String>,
+    /// In a sentence.
+    pub explanation: String,
+}
+
+/// Makes the document of a judged rehearsal.
+pub fn document(rehearsal: &Rehearsal, verdict: &Verdict) -> Document {
+    let worker = |(seen, judged): (&WorkerObservation, &Judged)| worker_entry(rehearsal, seen, judged);
+    Document {
+        report_version: REPORT_VERSION,
+        thirdrun: env!("CARGO_PKG_VERSION").to_owned(),
+        verdict: verdict.outcome,
+        reasons: verdict.reasons.clone(),
+        sandbox: SandboxFacts { ready_ms: rounded(rehearsal.sandbox.ready_ms), ..rehearsal.sandbox.clone() },
+        clone: rehearsal.clone.clone(),
+        baseline: Baseline {
+            workers: rehearsal.baseline.iter().zip(&verdict.baseline).map(worker).collect(),
+        },
+        runs: rehearsal
+            .runs
+            .iter()
+            .zip(&verdict.runs)
+            .map(|(run, judged)| RunEntry {
+                run: run.run,
+                script: run.script.clone(),
+                role: run.role.clone(),
+                result: result_entry(run),
+                changes: Vec::new(),
+                workers: run.workers.iter().zip(judged).map(worker).collect(),
+                server_gone: run.server_gone.clone(),
+            })
+            .collect(),
+        settled: None,
+        hazards: Vec::new(),
+    }
+}
+
+fn result_entry(run: &RunObservation) -> ResultEntry {
+    let result = &run.result;
+    ResultEntry {
+        status: match result.ending {
+            Ending::TimedOut => ResultStatus::TimedOut,
+            _ if result.failed() => ResultStatus::Failed,
+            _ => ResultStatus::Succeeded,
+        },
+        exit_code: match result.ending {
+            Ending::Exited(code) => Some(code),
+            Ending::Signalled(_) | Ending::TimedOut => None,
+        },
+        signal: match result.ending {
+            Ending::Signalled(signal) => Some(signal),
+            Ending::Exited(_) | Ending::TimedOut => None,
+        },
+        may_fail: run.may_fail,
+        duration_ms: rounded(result.duration_ms),
+        output_tail: result.output_tail.clone(),
+        output_truncated: result.output_truncated,
+        errors: result.errors.clone(),
+        statements: Vec::new(),
+    }
+}
+
+fn worker_entry(rehearsal: &Rehearsal, seen: &WorkerObservation, judged: &Judged) -> WorkerEntry {
+    let facts = rehearsal.workers.iter().find(|facts| facts.name == seen.name);
+    let step_text = |step: Option<u32>| {
+        let at = usize::try_from(step?.checked_sub(1)?).ok()?;
+        facts?.steps.get(at).cloned()
+    };
+    let session = |probe: &Probe| {
+        let failure = probe.failure.as_ref();
+        SessionEntry {
+            ok: probe.ok(),
+            sqlstate: failure.and_then(|failure| failure.sqlstate.clone()),
+            message: failure.map(|failure| failure.message.clone()),
+            detail: failure.and_then(|failure| failure.detail.clone()),
+            step: failure.and_then(|failure| failure.step),
+            step_text: step_text(failure.and_then(|failure| failure.step)),
+            reopened: probe.reopened,
+        }
+    };
+    let first_failure = seen
+        .while_running
+        .as_ref()
+        .and_then(|seen| seen.iterations.iter().find_map(|iteration| iteration.failure.as_ref()));
+    WorkerEntry {
+        name: seen.name.clone(),
+        role: facts.map_or_else(|| RoleName::new(""), |facts| facts.role.clone()),
+        status: judged.status,
+        while_running: judged.meanwhile.as_ref().map(|meanwhile| {
+            while_entry(meanwhile, first_failure, facts.map_or(0.0, |facts| facts.max_outage_ms))
+        }),
+        existing_session: seen.existing_session.as_ref().map(session),
+        new_session: session(&seen.new_session),
+        cause: judged.since.map(|run| CauseEntry {
+            run,
+            statement: None,
+            line: None,
+            sql: None,
+            explanation: explanation(rehearsal, &seen.name, run, judged.status),
+        }),
+        repair: None,
+    }
+}
+
+fn explanation(rehearsal: &Rehearsal, worker: &WorkerName, run: RunNumber, status: Status) -> String {
+    let script = rehearsal.runs.iter().find(|seen| seen.run == run).map_or("", |seen| seen.script.as_str());
+    let what = match status {
+        Status::Latent => "left it unable to open a new session",
+        Status::Ok | Status::Disrupted | Status::Broken => "stopped it",
+    };
+    let before = rehearsal.runs.iter().rfind(|seen| seen.run < run);
+    let was_there = before.is_none_or(|seen| seen.workers.iter().any(|known| known.name == *worker));
+    let known_good = match before {
+        Some(before) if was_there => format!("after run {} it still worked", before.run),
+        None if rehearsal.baseline.iter().any(|known| known.name == *worker) => {
+            "before the first run it worked".to_owned()
+        }
+        _ => "this is the first run that it is judged after".to_owned(),
+    };
+    format!("run {run} ({script}) {what}; {known_good}")
+}
+
+fn while_entry(meanwhile: &Meanwhile, first: Option<&Failure>, max_outage_ms: f64) -> WhileEntry {
+    WhileEntry {
+        iterations: meanwhile.iterations,
+        failures: meanwhile.failures,
+        longest_gap_ms: rounded(meanwhile.longest_gap_ms),
+        max_outage_ms: rounded(max_outage_ms),
+        p50_ms: rounded(meanwhile.p50_ms),
+        p99_ms: rounded(meanwhile.p99_ms),
+        first_failure: first.map(|failure| FailureEntry {
+            sqlstate: failure.sqlstate.clone(),
+            message: failure.message.clone(),
+            detail: failure.detail.clone(),
+            step: failure.step,
+        }),
+    }
+}
+
+/// Microseconds are more than anyone reads.
+fn rounded(milliseconds: f64) -> f64 {
+    (milliseconds * 10.0).round() / 10.0
+}

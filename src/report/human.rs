@@ -1,0 +1,183 @@
+//! The report for a person at a terminal: a table of workers by runs, then a paragraph for each worker
+//! that was not well.
+
+mod paragraphs;
+mod table;
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+
+use super::document::{Document, ResultStatus, RunEntry};
+use crate::verdict::{Outcome, ReasonKind, Status};
+
+/// What works.
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+/// What is not well but passes.
+pub(super) const UNEASY: Style = AnsiColor::Yellow.on_default();
+/// What fails the check.
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+/// What is only there to be looked up.
+pub(super) const FAINT: Style = Style::new().dimmed();
+/// What the eye shall find first.
+pub(super) const STRONG: Style = Style::new().bold();
+
+/// Renders a document, with ANSI styles, for a terminal of `width` columns.
+pub fn render(document: &Document, width: usize) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{}", clone_line(document));
+    text.push('\n');
+    for run in &document.runs {
+        script_line(&mut text, run);
+    }
+    if !document.runs.is_empty() {
+        text.push('\n');
+    }
+    table::render(&mut text, document, width);
+    paragraphs::render(&mut text, document, width);
+    text.push('\n');
+    let _ = writeln!(text, "{}", closing_line(document));
+    text
+}
+
+fn painted(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+fn counted(count: u64, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
+
+fn clone_line(document: &Document) -> String {
+    let (clone, sandbox) = (&document.clone, &document.sandbox);
+    let mut line = format!(
+        "PostgreSQL {} ({}), ready in {:.0} ms; clone of {} and {}, {}",
+        sandbox.postgres,
+        match &sandbox.image {
+            Some(image) => format!("{} {image}", sandbox.backend),
+            None => sandbox.backend.clone(),
+        },
+        sandbox.ready_ms,
+        counted(clone.tables, "table"),
+        counted(clone.roles, "role"),
+        counted(clone.rows, "synthetic row"),
+    );
+    let _ = write!(line, "; {}", sandbox.isolation);
+    let mut line = painted(FAINT, &line);
+    for skipped in &clone.skipped {
+        let _ = write!(line, "\n{}: left out: {}", painted(UNEASY, &skipped.object), skipped.error);
+    }
+    for table in &clone.tables_without_rows {
+        let _ = write!(line, "\n{} {table}", painted(UNEASY, "no rows in"));
+    }
+    line
+}
+
+/// Times are said to the millisecond below a second, to a tenth of a second above.
+pub(super) fn milliseconds(time: f64) -> String {
+    if time < 1000.0 { format!("{time:.0} ms") } else { format!("{:.1} s", time / 1000.0) }
+}
+
+fn script_line(text: &mut String, run: &RunEntry) {
+    let result = &run.result;
+    let took = milliseconds(result.duration_ms);
+    let (style, how) = match (result.status, result.exit_code, result.signal) {
+        (ResultStatus::Succeeded, ..) => (GOOD, format!("ended well in {took}")),
+        (ResultStatus::TimedOut, ..) => (BAD, format!("was killed at its timeout, after {took}")),
+        (ResultStatus::Failed, _, Some(signal)) => (BAD, format!("was killed by signal {signal}")),
+        (ResultStatus::Failed, Some(0) | None, _) => {
+            let count = u64::try_from(result.errors.len()).unwrap_or_default();
+            (BAD, format!("ran to its end in {took}, with {}", counted(count, "error")))
+        }
+        (ResultStatus::Failed, Some(code), _) => (BAD, format!("exited with status {code} after {took}")),
+    };
+    let style = if result.may_fail && style == BAD { UNEASY } else { style };
+    let label = painted(STRONG, &format!("run {}", run.run));
+    let _ = writeln!(text, "{label}  {} as {} {}", run.script, run.role, painted(style, &how));
+    const SHOWN: usize = 3;
+    for error in result.errors.iter().take(SHOWN) {
+        let _ = writeln!(text, "       {error}");
+    }
+    if result.errors.len() > SHOWN {
+        let _ = writeln!(text, "       and {} more", result.errors.len() - SHOWN);
+    }
+    if result.status != ResultStatus::Succeeded && result.errors.is_empty() {
+        // psql's errors say it all; of anything else the last lines are what there is.
+        let lines: Vec<_> = result.output_tail.lines().filter(|line| !line.trim().is_empty()).collect();
+        for line in lines.iter().skip(lines.len().saturating_sub(SHOWN)) {
+            let _ = writeln!(text, "       {line}");
+        }
+    }
+    if let Some(log) = &run.server_gone {
+        let _ = writeln!(text, "       {}", painted(BAD, "the database server itself ended in this run; its log:"));
+        let lines: Vec<_> = log.lines().collect();
+        for line in lines.iter().skip(lines.len().saturating_sub(5)) {
+            let _ = writeln!(text, "       {line}");
+        }
+    }
+}
+
+fn closing_line(document: &Document) -> String {
+    let runs = u64::try_from(document.runs.len()).unwrap_or_default();
+    match document.verdict {
+        Outcome::Pass => {
+            let all = document.baseline.workers.len().max(
+                document.runs.iter().map(|run| run.workers.len()).max().unwrap_or_default(),
+            );
+            let works = if all == 1 { "the automation works".to_owned() } else { format!("all {all} automations work") };
+            let disrupted = document
+                .runs
+                .iter()
+                .flat_map(|run| &run.workers)
+                .any(|worker| worker.status == Status::Disrupted);
+            let but = if disrupted { "; some were disrupted within what they allow" } else { "" };
+            format!("{} after {}, {works}{but}", painted(GOOD.bold(), "PASS"), counted(runs, "run"))
+        }
+        Outcome::Fail => {
+            let mut causes = Vec::new();
+            let mut harmed: Vec<_> = document
+                .reasons
+                .iter()
+                .filter(|reason| reason.kind != ReasonKind::ScriptFailed)
+                .filter_map(|reason| reason.worker.as_ref())
+                .collect();
+            harmed.sort();
+            harmed.dedup();
+            if let Some(first) = document
+                .reasons
+                .iter()
+                .find(|reason| reason.kind != ReasonKind::ScriptFailed)
+                .and_then(|reason| reason.run)
+            {
+                let names: Vec<_> = harmed.iter().map(|name| name.as_str()).collect();
+                causes.push(format!("run {first} broke {}", list(&names)));
+            }
+            let failed: Vec<_> = document
+                .reasons
+                .iter()
+                .filter(|reason| reason.kind == ReasonKind::ScriptFailed)
+                .filter_map(|reason| reason.run)
+                .map(|run| run.to_string())
+                .collect();
+            let failed: Vec<_> = failed.iter().map(String::as_str).collect();
+            if !failed.is_empty() {
+                causes.push(format!("the script failed in run {}", list(&failed)));
+            }
+            format!("{} {}", painted(BAD, "FAIL"), causes.join("; "))
+        }
+        Outcome::Inconclusive => format!(
+            "{} nothing was run: mend the workers or the clone first, so that a failure can be blamed on the script",
+            painted(UNEASY.bold(), "INCONCLUSIVE")
+        ),
+    }
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub(super) fn list(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
