@@ -1,6 +1,7 @@
 //! One rehearsal from its plan to its observations: THE pipeline, the only place that sees every stage.
 
 use crate::failure::Failure;
+use crate::identifiers::RunNumber;
 use crate::observations::{Rehearsal, RunObservation, WorkerObservation};
 use crate::plan::Plan;
 use crate::progress::{Phase, Progress};
@@ -8,7 +9,6 @@ use crate::runs::{self, RunSpec};
 use crate::sandbox::{Sandbox, Scope};
 use crate::seed::{Seeded, seed};
 use crate::workers::{Crew, Surroundings};
-use crate::identifiers::RunNumber;
 
 /// A rehearsal that has ended, with its sandbox still up.
 pub struct Rehearsed {
@@ -22,7 +22,11 @@ pub struct Rehearsed {
 ///
 /// # Errors
 /// When there is no sandbox, no clone, or the plan names roles that the clone does not have.
-pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result<Rehearsed, Failure> {
+pub async fn rehearse(
+    plan: &Plan,
+    scope: &Scope,
+    progress: &Progress,
+) -> Result<Rehearsed, Failure> {
     progress.phase(&Phase::Sandbox);
     let sandbox = Sandbox::start(&plan.sandbox, scope).await?;
     progress.phase(&Phase::Seed);
@@ -38,7 +42,11 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
     crew.start_for(RunNumber(1)).await;
     let baseline = crew.baseline().await;
     let works = baseline.iter().all(|worker| {
-        worker.new_session.ok() && worker.existing_session.as_ref().is_none_or(|probe| probe.ok())
+        worker.new_session.ok()
+            && worker
+                .existing_session
+                .as_ref()
+                .is_none_or(|probe| probe.ok())
     });
     let mut runs = Vec::new();
     if works {
@@ -59,7 +67,10 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
         baseline,
         runs,
     };
-    Ok(Rehearsed { observations, sandbox })
+    Ok(Rehearsed {
+        observations,
+        sandbox,
+    })
 }
 
 fn crew(plan: &Plan, sandbox: &Sandbox, seeded: &Seeded) -> Crew {
@@ -84,12 +95,19 @@ async fn one_run(
         crew.start_for(spec.number).await;
     }
     let shift = crew.begin_shift().await;
-    let phase = Phase::Run { run: spec.number, of, script: spec.shown.clone() };
+    let phase = Phase::Run {
+        run: spec.number,
+        of,
+        script: spec.shown.clone(),
+    };
     progress.with_workers(&phase, plan.workers.len(), shift.tally());
     shift.script_starts();
     let launcher = sandbox.launcher();
     let result = runs::run(spec, &plan.seed.database, launcher.as_ref()).await?;
-    progress.phase(&Phase::After { run: spec.number, of });
+    progress.phase(&Phase::After {
+        run: spec.number,
+        of,
+    });
     let workers: Vec<WorkerObservation> = crew.end_shift(shift).await?;
     Ok(RunObservation {
         run: spec.number,
@@ -105,7 +123,9 @@ async fn one_run(
 /// A failure while the server is gone is explained by the server's log.
 fn with_log(failure: Failure, sandbox: &Sandbox) -> Failure {
     match sandbox.log_if_gone() {
-        Some(log) => failure.hint(format!("the server itself has ended; the end of its log:\n{log}")),
+        Some(log) => failure.hint(format!(
+            "the server itself has ended; the end of its log:\n{log}"
+        )),
         None => failure,
     }
 }

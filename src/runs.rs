@@ -11,7 +11,17 @@ use crate::observations::{Ending, ScriptResult};
 use crate::programs::{Executable, LaunchError, Launcher, Program};
 
 /// What psql does after an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum OnError {
     /// Goes on with the next statement, as psql itself does.
@@ -53,12 +63,19 @@ pub struct RunSpec {
 impl RunSpec {
     /// Whether psql runs it.
     pub fn is_sql(&self) -> bool {
-        self.script.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("sql"))
+        self.script
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("sql"))
     }
 
     fn program(&self, database: &DatabaseName) -> Program {
         let directory = self.script.parent().map(PathBuf::from).unwrap_or_default();
-        let file = self.script.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let file = self
+            .script
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let what = if self.is_sql() {
             // Without psqlrc (-X); the file by its own name, so that messages name it as the user does.
             let mut arguments = vec!["-X".to_owned()];
@@ -95,7 +112,11 @@ pub async fn run(
     launcher: &dyn Launcher,
 ) -> Result<ScriptResult, LaunchError> {
     let outcome = launcher.launch(&spec.program(database)).await?;
-    let errors = if spec.is_sql() { outcome.output.errors().to_vec() } else { Vec::new() };
+    let errors = if spec.is_sql() {
+        outcome.output.errors().to_vec()
+    } else {
+        Vec::new()
+    };
     Ok(ScriptResult {
         ending: outcome.ending,
         duration_ms: outcome.duration.as_secs_f64() * 1e3,

@@ -21,7 +21,16 @@ use crate::programs::Launcher;
 
 /// Which backend is wanted.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    clap::ValueEnum,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum BackendChoice {
@@ -128,10 +137,11 @@ impl Sandbox {
     pub async fn start(plan: &SandboxPlan, scope: &Scope) -> Result<Self, SandboxError> {
         let begun = Instant::now();
         if plan.backend == BackendChoice::Docker {
-            return Err(SandboxError::Docker("this version has only the local backend".to_owned()));
+            return Err(SandboxError::Docker(
+                "this version has only the local backend".to_owned(),
+            ));
         }
-        let password = Secret::random();
-        let backend = local::LocalServer::start(plan, scope, &password).await?;
+        let (backend, password) = local::LocalServer::start(plan, scope).await?;
         let mut server = Server {
             endpoint: backend.endpoint(),
             superuser: plan.bootstrap.clone(),
@@ -142,23 +152,32 @@ impl Sandbox {
             backend.alive()
         })
         .await
-        .map_err(|source| SandboxError::NotReady { source, log: backend.log_tail() })?;
+        .map_err(|source| SandboxError::NotReady {
+            source,
+            log: backend.log_tail(),
+        })?;
         let version = server_version(&session).await?;
-        if plan.bootstrap.as_str() != SUPERUSER {
+        let superuser = RoleName::new(SUPERUSER);
+        let password = Secret::random();
+        let sql = if plan.bootstrap == superuser {
+            format!(
+                "ALTER ROLE {} PASSWORD '{}'",
+                superuser.quoted(),
+                password.reveal()
+            )
+        } else {
             // The sandbox's own superuser is another role than the one that owns the catalogs, which
             // bears its original name.
-            let superuser = RoleName::new(SUPERUSER);
-            let password = Secret::random();
-            let sql = format!(
+            format!(
                 "CREATE ROLE {} SUPERUSER LOGIN PASSWORD '{}'; ALTER ROLE {} PASSWORD NULL",
                 superuser.quoted(),
                 password.reveal(),
                 plan.bootstrap.quoted(),
-            );
-            session.run(&sql).await.map_err(SandboxError::Setup)?;
-            server.superuser = superuser;
-            server.password = password;
-        }
+            )
+        };
+        session.run(&sql).await.map_err(SandboxError::Setup)?;
+        server.superuser = superuser;
+        server.password = password;
         session.close().await;
         let facts = SandboxFacts {
             backend: "local".to_owned(),
@@ -168,7 +187,11 @@ impl Sandbox {
             ready_ms: begun.elapsed().as_secs_f64() * 1e3,
             seed_cached: false,
         };
-        Ok(Self { facts, server, backend })
+        Ok(Self {
+            facts,
+            server,
+            backend,
+        })
     }
 
     /// How it was had.
@@ -193,10 +216,17 @@ impl Sandbox {
 }
 
 async fn server_version(session: &Session) -> Result<String, SandboxError> {
-    let answer = session.run("SHOW server_version").await.map_err(SandboxError::Setup)?;
+    let answer = session
+        .run("SHOW server_version")
+        .await
+        .map_err(SandboxError::Setup)?;
     let version = answer.value.flatten().unwrap_or_default();
     // Debian adds its own version in parentheses.
-    Ok(version.split_whitespace().next().unwrap_or_default().to_owned())
+    Ok(version
+        .split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_owned())
 }
 
 /// `pg_hba.conf` of a sandbox: the user's lines, then scram-sha-256 for everyone.
@@ -204,7 +234,8 @@ async fn server_version(session: &Session) -> Result<String, SandboxError> {
 /// Workers come through the unix socket, for which PostgreSQL reads only `local` lines (manual, 20.1),
 /// so that every `host` line stands there a second time as a `local` one.
 pub(crate) fn hba_text(lines: &[String]) -> String {
-    let mut text = format!("local all {SUPERUSER} scram-sha-256\nhost all {SUPERUSER} all scram-sha-256\n");
+    let mut text =
+        format!("local all {SUPERUSER} scram-sha-256\nhost all {SUPERUSER} all scram-sha-256\n");
     for line in lines {
         text.push_str(line);
         text.push('\n');
@@ -227,7 +258,11 @@ fn local_twin(line: &str) -> Option<String> {
     let (database, user, address) = (fields.next()?, fields.next()?, fields.next()?);
     let mut rest: Vec<_> = fields.collect();
     // An address may be followed by a netmask of its own.
-    if !address.contains('/') && rest.first().is_some_and(|mask| mask.parse::<std::net::IpAddr>().is_ok()) {
+    if !address.contains('/')
+        && rest
+            .first()
+            .is_some_and(|mask| mask.parse::<std::net::IpAddr>().is_ok())
+    {
         rest.remove(0);
     }
     Some(format!("local {database} {user} {}", rest.join(" ")))
@@ -239,7 +274,10 @@ mod tests {
 
     #[test]
     fn host_lines_hold_for_the_unix_socket_too() {
-        assert_eq!(local_twin("host all svc all md5").as_deref(), Some("local all svc md5"));
+        assert_eq!(
+            local_twin("host all svc all md5").as_deref(),
+            Some("local all svc md5")
+        );
         assert_eq!(
             local_twin("hostssl app svc 10.0.0.0 255.0.0.0 scram-sha-256").as_deref(),
             Some("local app svc scram-sha-256")

@@ -67,7 +67,9 @@ pub fn bootstrap_role(roles: &[DumpFile]) -> RoleName {
     for file in roles {
         for item in crate::dump::split(&file.text).unwrap_or_default() {
             let words = crate::dump::words(item.text);
-            let [verb, object, role, rest @ ..] = words.as_slice() else { continue };
+            let [verb, object, role, rest @ ..] = words.as_slice() else {
+                continue;
+            };
             let is_role = object.is("role") || object.is("user");
             if !is_role || role.identifier() != Some(postgres.as_str()) {
                 continue;
@@ -81,7 +83,11 @@ pub fn bootstrap_role(roles: &[DumpFile]) -> RoleName {
             }
         }
     }
-    if created && !superuser { RoleName::new(crate::sandbox::SUPERUSER) } else { postgres }
+    if created && !superuser {
+        RoleName::new(crate::sandbox::SUPERUSER)
+    } else {
+        postgres
+    }
 }
 
 /// A clone that is ready.
@@ -130,17 +136,13 @@ pub async fn seed(plan: &SeedPlan, server: &Server) -> Result<Seeded, SeedError>
         .map_err(own("cannot log in to make the clone"))?;
     let mut skipped: Vec<Skipped> = Vec::new();
     if plan.database != postgres {
-        let sql = format!(
-            "CREATE DATABASE {} OWNER {} TEMPLATE template0",
-            plan.database.quoted(),
-            plan.bootstrap.quoted()
-        );
-        root.run(&sql).await.map_err(own("cannot create the clone's database"))?;
+        create_database(plan, &root, &mut skipped)
+            .await
+            .map_err(own("cannot create the clone's database"))?;
     }
     let mut restore = restore::Restore {
         session: &root,
         bootstrap: &plan.bootstrap,
-        database: &plan.database,
         skip_missing_extensions: plan.skip_missing_extensions,
         skipped: &mut skipped,
     };
@@ -156,18 +158,20 @@ pub async fn seed(plan: &SeedPlan, server: &Server) -> Result<Seeded, SeedError>
     for file in &plan.schema {
         restore.file(&file.path, &file.text).await?;
     }
-    let logins =
-        passwords::set(&app, plan, &clear).await.map_err(own("cannot set the passwords of the roles"))?;
+    let logins = passwords::set(&app, plan, &clear)
+        .await
+        .map_err(own("cannot set the passwords of the roles"))?;
     // A dump ends with its own settings; rows and loads begin with none of them.
     app.close().await;
     let app = Session::open(&server.endpoint, &server.superuser_login(&plan.database))
         .await
         .map_err(own("cannot log in to the clone"))?;
-    let filled = rows::fill(app.client(), &plan.rows).await.map_err(SeedError::Rows)?;
+    let filled = rows::fill(app.client(), &plan.rows)
+        .await
+        .map_err(SeedError::Rows)?;
     let mut restore = restore::Restore {
         session: &app,
         bootstrap: &plan.bootstrap,
-        database: &plan.database,
         skip_missing_extensions: false,
         skipped: &mut skipped,
     };
@@ -200,6 +204,35 @@ pub async fn seed(plan: &SeedPlan, server: &Server) -> Result<Seeded, SeedError>
         logins,
         roles,
     })
+}
+
+/// Creates the clone's database: by the dump's own statement where it has one (`pg_dump --create`), so that
+/// encoding and locale are the original's.
+async fn create_database(
+    plan: &SeedPlan,
+    root: &Session,
+    skipped: &mut Vec<Skipped>,
+) -> Result<(), QueryFailure> {
+    let own = plan
+        .schema
+        .iter()
+        .flat_map(|file| crate::dump::split(&file.text).unwrap_or_default())
+        .find(|item| crate::dump::database_created(item.text).as_ref() == Some(&plan.database));
+    if let Some(item) = own {
+        match root.run(item.text).await {
+            Ok(_) => return Ok(()),
+            Err(failure) => skipped.push(Skipped {
+                object: format!("the locale and encoding of the database {}", plan.database),
+                error: failure.message,
+            }),
+        }
+    }
+    let sql = format!(
+        "CREATE DATABASE {} OWNER {} TEMPLATE template0",
+        plan.database.quoted(),
+        plan.bootstrap.quoted()
+    );
+    root.run(&sql).await.map(drop)
 }
 
 /// Remembers the passwords that a file gives in the clear; a later statement overrides an earlier one.

@@ -110,7 +110,11 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
         .iter()
         .map(|worker| {
             let (status, meanwhile) = status(worker, None);
-            Judged { status, meanwhile, since: None }
+            Judged {
+                status,
+                meanwhile,
+                since: None,
+            }
         })
         .collect();
     let mut reasons: Vec<Reason> = rehearsal
@@ -123,12 +127,20 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
                 kind: ReasonKind::WorkerFailsAtBaseline,
                 worker: Some(worker.name.clone()),
                 run: None,
-                message: format!("{} fails even before the first run: {}", worker.name, failure.message),
+                message: format!(
+                    "{} fails even before the first run: {}",
+                    worker.name, failure.message
+                ),
             })
         })
         .collect();
     if !reasons.is_empty() {
-        return Verdict { outcome: Outcome::Inconclusive, reasons, baseline, runs: Vec::new() };
+        return Verdict {
+            outcome: Outcome::Inconclusive,
+            reasons,
+            baseline,
+            runs: Vec::new(),
+        };
     }
     let mut since: BTreeMap<&WorkerName, (Status, RunNumber)> = BTreeMap::new();
     let mut runs = Vec::new();
@@ -143,7 +155,10 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
         }
         let mut judged = Vec::new();
         for worker in &run.workers {
-            let facts = rehearsal.workers.iter().find(|facts| facts.name == worker.name);
+            let facts = rehearsal
+                .workers
+                .iter()
+                .find(|facts| facts.name == worker.name);
             let (status, meanwhile) = status(worker, facts);
             let before = since.get(&worker.name).copied();
             if matches!(status, Status::Broken | Status::Latent) {
@@ -155,12 +170,25 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
             if before.is_none_or(|(known, _)| known != status) {
                 reasons.extend(reason(worker, status, run.run, meanwhile.as_ref(), facts));
             }
-            judged.push(Judged { status, meanwhile, since: since.get(&worker.name).map(|(_, run)| *run) });
+            judged.push(Judged {
+                status,
+                meanwhile,
+                since: since.get(&worker.name).map(|(_, run)| *run),
+            });
         }
         runs.push(judged);
     }
-    let outcome = if reasons.is_empty() { Outcome::Pass } else { Outcome::Fail };
-    Verdict { outcome, reasons, baseline, runs }
+    let outcome = if reasons.is_empty() {
+        Outcome::Pass
+    } else {
+        Outcome::Fail
+    };
+    Verdict {
+        outcome,
+        reasons,
+        baseline,
+        runs,
+    }
 }
 
 fn status(worker: &WorkerObservation, facts: Option<&WorkerFacts>) -> (Status, Option<Meanwhile>) {
@@ -188,9 +216,14 @@ fn reason(
 ) -> Option<Reason> {
     let name = &worker.name;
     let new = worker.new_session.failure.as_ref();
-    let existing = worker.existing_session.as_ref().and_then(|probe| probe.failure.as_ref());
+    let existing = worker
+        .existing_session
+        .as_ref()
+        .and_then(|probe| probe.failure.as_ref());
     let said = |failure: Option<&crate::observations::Failure>| {
-        failure.map(|failure| failure.message.clone()).unwrap_or_default()
+        failure
+            .map(|failure| failure.message.clone())
+            .unwrap_or_default()
     };
     let (kind, message) = match status {
         Status::Ok => return None,
@@ -200,20 +233,32 @@ fn reason(
             if gap <= allowed {
                 return None;
             }
-            let message =
-                format!("{name} stood still for {gap:.0} ms while run {run} ran; {allowed:.0} ms are allowed");
+            let message = format!(
+                "{name} stood still for {gap:.0} ms while run {run} ran; {allowed:.0} ms are allowed"
+            );
             (ReasonKind::WorkerDisrupted, message)
         }
         Status::Latent => (
             ReasonKind::WorkerLatent,
-            format!("{name} works on the session it has, but a new one fails after run {run}: {}", said(new)),
+            format!(
+                "{name} works on the session it has, but a new one fails after run {run}: {}",
+                said(new)
+            ),
         ),
         Status::Broken => (
             ReasonKind::WorkerBroken,
-            format!("{name} is broken after run {run}: {}", said(existing.or(new))),
+            format!(
+                "{name} is broken after run {run}: {}",
+                said(existing.or(new))
+            ),
         ),
     };
-    Some(Reason { kind, worker: Some(name.clone()), run: Some(run), message })
+    Some(Reason {
+        kind,
+        worker: Some(name.clone()),
+        run: Some(run),
+        message,
+    })
 }
 
 /// Statistics of the iterations. An outage begins with the first attempt that does not succeed at once
@@ -240,7 +285,10 @@ fn summarise(seen: &WhileRunning) -> Meanwhile {
     }
     #[allow(clippy::cast_precision_loss)] // microseconds of one script
     let quantile = |q: f64| {
-        durations.as_ref().filter(|all| !all.is_empty()).map_or(0.0, |all| all.value_at_quantile(q) as f64 / 1e3)
+        durations
+            .as_ref()
+            .filter(|all| !all.is_empty())
+            .map_or(0.0, |all| all.value_at_quantile(q) as f64 / 1e3)
     };
     Meanwhile {
         iterations: u64::try_from(seen.iterations.len()).unwrap_or(u64::MAX),
@@ -267,10 +315,18 @@ mod tests {
     }
 
     fn probe(ok: bool) -> Probe {
-        Probe { failure: (!ok).then(failure), duration_ms: 1.0, reopened: false }
+        Probe {
+            failure: (!ok).then(failure),
+            duration_ms: 1.0,
+            reopened: false,
+        }
     }
 
-    fn worker(existing: Option<bool>, new: bool, meanwhile: &[(f64, f64, bool)]) -> WorkerObservation {
+    fn worker(
+        existing: Option<bool>,
+        new: bool,
+        meanwhile: &[(f64, f64, bool)],
+    ) -> WorkerObservation {
         WorkerObservation {
             name: WorkerName::new("w"),
             while_running: Some(WhileRunning {
@@ -311,19 +367,26 @@ mod tests {
             (None, true, &fine[..], Status::Ok),
             (None, false, &fine[..], Status::Broken),
         ] {
-            assert_eq!(status(&worker(existing, new, meanwhile), Some(&facts())).0, wanted);
+            assert_eq!(
+                status(&worker(existing, new, meanwhile), Some(&facts())).0,
+                wanted
+            );
         }
     }
 
     #[test]
     fn an_outage_lasts_from_the_first_failing_attempt_to_the_next_success() {
-        let seen = worker(Some(true), true, &[
-            (0.0, 10.0, true),
-            (500.0, 600.0, false),
-            (700.0, 800.0, false),
-            (900.0, 910.0, true),
-            (5000.0, 5010.0, true),
-        ]);
+        let seen = worker(
+            Some(true),
+            true,
+            &[
+                (0.0, 10.0, true),
+                (500.0, 600.0, false),
+                (700.0, 800.0, false),
+                (900.0, 910.0, true),
+                (5000.0, 5010.0, true),
+            ],
+        );
         let meanwhile = summarise(&seen.while_running.unwrap());
         assert_eq!(meanwhile.failures, 2);
         assert!((meanwhile.longest_gap_ms - 400.0).abs() < 1e-9);

@@ -11,7 +11,11 @@ use crate::sandbox::local;
 pub async fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
     let installations = local::find_all(args.postgres_bin.as_deref());
     for one in &installations {
-        anstream::println!("local    ok       PostgreSQL {} in {}", one.major, one.bin.display());
+        anstream::println!(
+            "local    ok       PostgreSQL {} in {}",
+            one.major,
+            one.bin.display()
+        );
     }
     if installations.is_empty() {
         anstream::println!("local    missing  no PostgreSQL server was found");

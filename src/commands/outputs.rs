@@ -25,14 +25,24 @@ impl Outputs {
     /// # Errors
     /// When they do not pair, or a file could not be written.
     pub(super) fn new(args: &RunningArgs) -> Result<Self, Failure> {
-        let wrong = |message: String, hint: &str| Err(Failure::said(Exit::Usage, message).hint(hint));
+        let wrong =
+            |message: String, hint: &str| Err(Failure::said(Exit::Usage, message).hint(hint));
         if args.output.len() > args.format.len() {
             return wrong(
-                format!("there are {} --output and {} --format", args.output.len(), args.format.len()),
+                format!(
+                    "there are {} --output and {} --format",
+                    args.output.len(),
+                    args.format.len()
+                ),
                 "each --output belongs to a --format: --format json --output report.json",
             );
         }
-        let files: Vec<_> = args.format.iter().copied().zip(args.output.iter().cloned()).collect();
+        let files: Vec<_> = args
+            .format
+            .iter()
+            .copied()
+            .zip(args.output.iter().cloned())
+            .collect();
         let rest = args.format.get(files.len()..).unwrap_or_default();
         if rest.len() > 1 {
             return wrong(
@@ -41,15 +51,26 @@ impl Outputs {
             );
         }
         for (_, path) in &files {
-            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let directory = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+                .unwrap_or(Path::new("."));
             if !directory.is_dir() {
                 return wrong(
-                    format!("{} cannot be written: there is no directory {}", path.display(), directory.display()),
+                    format!(
+                        "{} cannot be written: there is no directory {}",
+                        path.display(),
+                        directory.display()
+                    ),
                     "make the directory first",
                 );
             }
         }
-        Ok(Self { files, standard: rest.first().copied(), quiet: args.quiet })
+        Ok(Self {
+            files,
+            standard: rest.first().copied(),
+            quiet: args.quiet,
+        })
     }
 
     /// Writes every report.
@@ -57,7 +78,17 @@ impl Outputs {
     /// # Errors
     /// When one cannot be written.
     pub(super) fn write(&self, document: &Document) -> Result<(), Failure> {
-        let said = |what: String| move |error: std::io::Error| Failure::new(Exit::Environment, &Unwritten { what, source: error });
+        let said = |what: String| {
+            move |error: std::io::Error| {
+                Failure::new(
+                    Exit::Environment,
+                    &Unwritten {
+                        what,
+                        source: error,
+                    },
+                )
+            }
+        };
         for (format, path) in &self.files {
             let text = rendered(*format, document, WIDTH)?;
             let plain = anstream::adapter::strip_str(&text).to_string();
@@ -73,7 +104,9 @@ impl Outputs {
                 out.write_all(text.as_bytes())
                     .and_then(|()| out.flush())
                     .or_else(closed_early)
-                    .map_err(said("cannot write the report to standard output".to_owned()))?;
+                    .map_err(said(
+                        "cannot write the report to standard output".to_owned(),
+                    ))?;
                 if !self.quiet {
                     self.human(document, false)?;
                 }
@@ -85,8 +118,11 @@ impl Outputs {
     }
 
     fn human(&self, document: &Document, on_standard_output: bool) -> Result<(), Failure> {
-        let terminal =
-            if on_standard_output { std::io::stdout().is_terminal() } else { std::io::stderr().is_terminal() };
+        let terminal = if on_standard_output {
+            std::io::stdout().is_terminal()
+        } else {
+            std::io::stderr().is_terminal()
+        };
         let width = if terminal { columns() } else { WIDTH };
         let text = report::human::render(document, width);
         let written = if on_standard_output {
@@ -102,7 +138,11 @@ impl Outputs {
 
 /// A reader that has seen enough (`| head`) is no failure.
 fn closed_early(error: std::io::Error) -> std::io::Result<()> {
-    if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +165,10 @@ fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
         // A device or a pipe takes what it gets.
         return std::fs::write(path, text);
     }
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
         .tempfile_in(directory)?;
@@ -134,5 +177,6 @@ fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 fn columns() -> usize {
-    rustix::termios::tcgetwinsize(std::io::stderr()).map_or(WIDTH, |size| usize::from(size.ws_col).max(40))
+    rustix::termios::tcgetwinsize(std::io::stderr())
+        .map_or(WIDTH, |size| usize::from(size.ws_col).max(40))
 }

@@ -46,7 +46,11 @@ pub fn words(statement: &str) -> Vec<Word> {
                     }
                     text.push(inner);
                 }
-                words.push(if c == '"' { Word::Quoted(text) } else { Word::Text(text) });
+                words.push(if c == '"' {
+                    Word::Quoted(text)
+                } else {
+                    Word::Text(text)
+                });
             }
             '-' if chars.peek() == Some(&'-') => {
                 for inner in chars.by_ref() {

@@ -62,7 +62,10 @@ pub struct QueryFailure {
 
 impl QueryFailure {
     fn from_db(error: &DbError, cut_off: bool) -> Self {
-        let fatal = matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
+        let fatal = matches!(
+            error.parsed_severity(),
+            Some(Severity::Fatal | Severity::Panic)
+        );
         Self {
             sqlstate: SqlState::new(error.code().code()),
             message: error.message().to_owned(),
@@ -216,7 +219,10 @@ impl Session {
     /// What the server refused it with, or 08001 where nobody answered.
     pub async fn open(endpoint: &Endpoint, login: &Login) -> Result<Self, QueryFailure> {
         let unreachable = |error: std::io::Error| {
-            QueryFailure::connection(UNREACHABLE, format!("could not connect to the server: {error}"))
+            QueryFailure::connection(
+                UNREACHABLE,
+                format!("could not connect to the server: {error}"),
+            )
         };
         let (wire, twin) = Wire::open(endpoint)
             .await
@@ -229,16 +235,21 @@ impl Session {
             .dbname(login.database.as_str())
             .application_name(&login.application);
         let (client, mut connection) =
-            config.connect_raw(wire, NoTls).await.map_err(|error| match error.as_db_error() {
-                Some(db) => QueryFailure::from_db(db, true),
-                None => QueryFailure::connection(UNREACHABLE, chain(&error)),
-            })?;
+            config
+                .connect_raw(wire, NoTls)
+                .await
+                .map_err(|error| match error.as_db_error() {
+                    Some(db) => QueryFailure::from_db(db, true),
+                    None => QueryFailure::connection(UNREACHABLE, chain(&error)),
+                })?;
         let ended_with = Arc::new(Mutex::new(None));
         let (sender, notifications) = mpsc::unbounded_channel();
         let driver = tokio::spawn({
             let ended_with = Arc::clone(&ended_with);
             async move {
-                let mut messages = pin!(futures_util::stream::poll_fn(|cx| connection.poll_message(cx)));
+                let mut messages = pin!(futures_util::stream::poll_fn(
+                    |cx| connection.poll_message(cx)
+                ));
                 while let Some(message) = messages.next().await {
                     match message {
                         Ok(AsyncMessage::Notification(notification)) => {
@@ -253,7 +264,8 @@ impl Session {
                                 Some(db) => QueryFailure::from_db(db, true),
                                 None => QueryFailure::connection(CUT_OFF, chain(&error)),
                             };
-                            *ended_with.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+                            *ended_with.lock().unwrap_or_else(PoisonError::into_inner) =
+                                Some(failure);
                             break;
                         }
                     }
@@ -280,7 +292,11 @@ impl Session {
         if !self.client.is_closed() {
             return None;
         }
-        let known = self.ended_with.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self
+            .ended_with
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         Some(known.unwrap_or_else(|| {
             QueryFailure::connection(CUT_OFF, "the server closed the connection".to_owned())
         }))
@@ -331,7 +347,10 @@ impl Session {
         let token = self.client.cancel_token();
         let delivered = async {
             let (wire, twin) = Wire::open(&self.endpoint).await?.split_off()?;
-            token.cancel_query_raw(wire, NoTls).await.map_err(std::io::Error::other)?;
+            token
+                .cancel_query_raw(wire, NoTls)
+                .await
+                .map_err(std::io::Error::other)?;
             twin.drain().await;
             Ok::<_, std::io::Error>(())
         };
@@ -352,7 +371,12 @@ impl Session {
     /// Says goodbye and waits until the backend process has ended, so that the server no longer counts
     /// the session.
     pub async fn close(self) {
-        let Self { client, driver, twin, .. } = self;
+        let Self {
+            client,
+            driver,
+            twin,
+            ..
+        } = self;
         drop(client);
         let gone = async {
             // Its only error is a panic or an abort of the driver; the drain sees either.

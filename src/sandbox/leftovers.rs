@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use super::scope::{LOCK, PREFIX, bases};
 
@@ -26,7 +26,10 @@ pub struct Removed {
 
 /// The directories of sandboxes whose thirdrun is dead.
 pub fn find_dead() -> Vec<PathBuf> {
-    sandboxes().into_iter().filter(|directory| is_dead(directory)).collect()
+    sandboxes()
+        .into_iter()
+        .filter(|directory| is_dead(directory))
+        .collect()
 }
 
 /// Removes every sandbox whose thirdrun is dead.
@@ -42,11 +45,15 @@ pub fn remove_dead() -> Removed {
 fn sandboxes() -> Vec<PathBuf> {
     let mut found = Vec::new();
     for base in bases() {
-        let Ok(entries) = std::fs::read_dir(base) else { continue };
+        let Ok(entries) = std::fs::read_dir(base) else {
+            continue;
+        };
         for entry in entries.flatten() {
-            let named = entry.file_name().to_string_lossy().strip_prefix(PREFIX).is_some_and(|id| {
-                id.len() == 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
-            });
+            let named = entry
+                .file_name()
+                .to_string_lossy()
+                .strip_prefix(PREFIX)
+                .is_some_and(|id| id.len() == 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
             if named && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 found.push(entry.path());
             }
@@ -75,12 +82,25 @@ pub(super) fn remove_sandbox(directory: &Path) {
         for pid in alive {
             // It may have ended meanwhile, which is what was wanted.
             let _ = kill_process(pid, Signal::KILL);
+            reap(pid);
         }
         std::thread::sleep(Duration::from_millis(2));
     }
     // A server that is being torn down may still write: try again until nothing is left to remove.
-    while std::fs::remove_dir_all(directory).is_err() && directory.exists() && begun.elapsed() < GONE {
+    while std::fs::remove_dir_all(directory).is_err()
+        && directory.exists()
+        && begun.elapsed() < GONE
+    {
         std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Takes leave of a process that a script left behind and this process inherited; of others it is no
+/// parent, and their own parent does so.
+fn reap(pid: Pid) {
+    let begun = Instant::now();
+    while matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(None)) && begun.elapsed() < GONE {
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -94,7 +114,11 @@ fn processes_of(directory: &Path, namespace: Option<&str>) -> Vec<Pid> {
     let own_namespace = std::fs::read_link("/proc/self/ns/net").ok();
     let mut found = Vec::new();
     for entry in entries.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok())
+        else {
             continue;
         };
         if pid == rustix::process::getpid().as_raw_nonzero().get() {
@@ -112,7 +136,8 @@ fn processes_of(directory: &Path, namespace: Option<&str>) -> Vec<Pid> {
         });
         // A thirdrun that was told to look at this very directory is not part of it.
         let is_thirdrun = std::fs::read_link(path.join("exe")).ok() == std::env::current_exe().ok();
-        if (names_it || inside) && !is_thirdrun
+        if (names_it || inside)
+            && !is_thirdrun
             && let Some(pid) = Pid::from_raw(pid)
         {
             found.push(pid);

@@ -5,6 +5,7 @@
 //! socket only, and programs keep the machine's network, which the report says.
 
 mod binaries;
+mod cluster;
 mod confine;
 mod programs;
 
@@ -13,6 +14,9 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 pub use binaries::{Installation, find_all};
 
@@ -24,6 +28,8 @@ use confine::Confinement;
 
 /// The port in the name of the socket, and the one inside the namespace.
 const PORT: u16 = 5432;
+/// How long the server gets for an immediate shutdown.
+const SHUTDOWN: Duration = Duration::from_secs(2);
 /// Bytes of the server's log that are shown.
 const LOG_TAIL: u64 = 4 * 1024;
 
@@ -37,12 +43,12 @@ pub struct LocalServer {
 }
 
 impl LocalServer {
-    /// Makes a cluster and starts the server; it may not answer yet.
+    /// Makes a cluster and starts the server, which may not answer yet. Also says the password that its
+    /// bootstrap superuser has at first.
     pub(super) async fn start(
         plan: &SandboxPlan,
         scope: &Scope,
-        password: &Secret,
-    ) -> Result<Self, SandboxError> {
+    ) -> Result<(Self, Secret), SandboxError> {
         let installation = binaries::choose(plan.postgres_bin.as_deref(), plan.major)?;
         let directory = scope.directory().to_owned();
         let data = directory.join("data");
@@ -51,10 +57,11 @@ impl LocalServer {
         for made in [&socket, &home] {
             make_directory(made, scope)?;
         }
-        initdb(&installation, plan, scope, password).await?;
+        let password = cluster::make(&installation, plan, scope).await?;
         let write = |name: &str, text: &str| {
             let path = data.join(name);
-            std::fs::write(&path, text).map_err(SandboxError::io(format!("cannot write {}", path.display())))
+            std::fs::write(&path, text)
+                .map_err(SandboxError::io(format!("cannot write {}", path.display())))
         };
         write("pg_hba.conf", &hba_text(&plan.hba))?;
 
@@ -78,13 +85,21 @@ impl LocalServer {
                 .map_err(SandboxError::io("cannot note the network namespace"))?;
         }
         let address = Address {
-            host: if confined { "127.0.0.1".to_owned() } else { socket.to_string_lossy().into_owned() },
+            host: if confined {
+                "127.0.0.1".to_owned()
+            } else {
+                socket.to_string_lossy().into_owned()
+            },
             port: PORT,
             passfile: directory.join("pgpass").to_string_lossy().into_owned(),
             home: home.to_string_lossy().into_owned(),
             path: format!(
                 "{}:/usr/local/bin:/usr/bin:/bin",
-                installation.psql.parent().unwrap_or(&installation.bin).display()
+                installation
+                    .psql
+                    .parent()
+                    .unwrap_or(&installation.bin)
+                    .display()
             ),
         };
         let launcher = Arc::new(programs::LocalLauncher::new(
@@ -93,11 +108,21 @@ impl LocalServer {
             scope.user(),
             confined.then(|| child.id()),
         ));
-        Ok(Self { child: Mutex::new(child), socket, log, confined, launcher })
+        let server = Self {
+            child: Mutex::new(child),
+            socket,
+            log,
+            confined,
+            launcher,
+        };
+        Ok((server, password))
     }
 
     pub(super) fn endpoint(&self) -> Endpoint {
-        Endpoint::Unix { directory: self.socket.clone(), port: PORT }
+        Endpoint::Unix {
+            directory: self.socket.clone(),
+            port: PORT,
+        }
     }
 
     pub(super) fn launcher(&self) -> Arc<dyn Launcher> {
@@ -135,8 +160,16 @@ impl LocalServer {
 impl Drop for LocalServer {
     fn drop(&mut self) {
         let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // SIGQUIT would let it write its way out; nothing of it is wanted any more. Its children notice
-        // that the postmaster is gone and end too (PostgreSQL manual, 19.5).
+        // An immediate shutdown: nothing of it is wanted any more, but its children are ended and waited
+        // for by their parent, so that not even a zombie stays (PostgreSQL manual, 18.5).
+        if let Some(pid) = Pid::from_raw(child.id().cast_signed()) {
+            let _ = kill_process(pid, Signal::QUIT);
+        }
+        let begun = Instant::now();
+        while matches!(child.try_wait(), Ok(None)) && begun.elapsed() < SHUTDOWN {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // Neither does anything to a process that has been waited for.
         let _ = child.kill();
         let _ = child.wait();
     }
@@ -148,49 +181,10 @@ fn make_directory(path: &std::path::Path, scope: &Scope) -> Result<(), SandboxEr
             Some(user) => std::os::unix::fs::chown(path, Some(user.uid), Some(user.gid)),
             None => Ok(()),
         })
-        .map_err(SandboxError::io(format!("cannot make the directory {}", path.display())))
-}
-
-/// Makes the cluster. Without a sync to disk, since it never outlives the machine's next restart, and
-/// with small WAL segments, which are what an empty cluster is mostly made of.
-async fn initdb(
-    installation: &Installation,
-    plan: &SandboxPlan,
-    scope: &Scope,
-    password: &Secret,
-) -> Result<(), SandboxError> {
-    let pwfile = scope.directory().join("pwfile");
-    std::fs::write(&pwfile, password.reveal()).map_err(SandboxError::io("cannot write a file for initdb"))?;
-    if let Some(user) = scope.user() {
-        std::os::unix::fs::chown(&pwfile, Some(user.uid), Some(user.gid))
-            .map_err(SandboxError::io("cannot hand a file to initdb"))?;
-    }
-    let mut command = Command::new(installation.bin.join("initdb"));
-    command
-        .arg("-D")
-        .arg(scope.directory().join("data"))
-        .args(["-U", plan.bootstrap.as_str(), "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8"])
-        .args(["--no-sync", "--wal-segsize=1"])
-        .arg("--pwfile")
-        .arg(&pwfile)
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .env("LC_ALL", "C.UTF-8")
-        .current_dir(scope.directory())
-        .stdin(Stdio::null());
-    confine::apply(&mut command, Confinement { user: scope.user(), ..Confinement::default() });
-    let output = tokio::process::Command::from(command)
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(SandboxError::io("cannot start initdb"))?;
-    let _ = std::fs::remove_file(&pwfile);
-    if output.status.success() {
-        Ok(())
-    } else {
-        let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(SandboxError::Program { program: "initdb".to_owned(), output: text })
-    }
+        .map_err(SandboxError::io(format!(
+            "cannot make the directory {}",
+            path.display()
+        )))
 }
 
 fn start_postgres(
@@ -204,9 +198,15 @@ fn start_postgres(
     let mut command = Command::new(installation.bin.join("postgres"));
     command.arg("-D").arg(directory.join("data"));
     let own = [
-        ("listen_addresses", if confined { "127.0.0.1" } else { "" }.to_owned()),
+        (
+            "listen_addresses",
+            if confined { "127.0.0.1" } else { "" }.to_owned(),
+        ),
         ("port", PORT.to_string()),
-        ("unix_socket_directories", directory.join("socket").to_string_lossy().into_owned()),
+        (
+            "unix_socket_directories",
+            directory.join("socket").to_string_lossy().into_owned(),
+        ),
         ("fsync", "off".to_owned()),
         ("synchronous_commit", "off".to_owned()),
         ("full_page_writes", "off".to_owned()),
@@ -214,7 +214,10 @@ fn start_postgres(
         ("shared_buffers", "64MB".to_owned()),
         ("dynamic_shared_memory_type", "mmap".to_owned()),
     ];
-    let users = plan.settings.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    let users = plan
+        .settings
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.clone()));
     for (name, value) in own.into_iter().chain(users) {
         command.arg("-c").arg(format!("{name}={value}"));
     }

@@ -44,21 +44,35 @@ impl Scope {
     /// # Errors
     /// When no directory can be made.
     pub fn create() -> Result<Self, SandboxError> {
+        // Processes that a script leaves behind become children of this process, which ends them and
+        // takes leave of them: in a container nobody else might.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
         let user = unprivileged_user();
         let id = SessionId::random();
         let directory = base().join(format!("{PREFIX}{id}"));
         let make = || -> std::io::Result<File> {
             DirBuilder::new().mode(0o700).create(&directory)?;
-            let lock = OpenOptions::new().write(true).create_new(true).open(directory.join(LOCK))?;
+            let lock = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .open(directory.join(LOCK))?;
             flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
             if let Some(user) = user {
                 chown(&directory, Some(user.uid), Some(user.gid))?;
             }
             Ok(lock)
         };
-        let lock = make()
-            .map_err(SandboxError::io(format!("cannot make the directory {}", directory.display())))?;
-        Ok(Self { id, directory, user, _lock: lock })
+        let lock = make().map_err(SandboxError::io(format!(
+            "cannot make the directory {}",
+            directory.display()
+        )))?;
+        Ok(Self {
+            id,
+            directory,
+            user,
+            _lock: lock,
+        })
     }
 
     /// The sandbox's identity.
@@ -93,7 +107,11 @@ impl Drop for Scope {
 
 /// The directories in which sandboxes may have been made.
 pub(super) fn bases() -> Vec<PathBuf> {
-    let mut bases = vec![PathBuf::from("/dev/shm"), PathBuf::from("/tmp"), std::env::temp_dir()];
+    let mut bases = vec![
+        PathBuf::from("/dev/shm"),
+        PathBuf::from("/tmp"),
+        std::env::temp_dir(),
+    ];
     bases.sort();
     bases.dedup();
     bases
@@ -110,7 +128,11 @@ fn base() -> PathBuf {
         return memory.to_owned();
     }
     let temporary = std::env::temp_dir();
-    if temporary.as_os_str().len() > 60 { PathBuf::from("/tmp") } else { temporary }
+    if temporary.as_os_str().len() > 60 {
+        PathBuf::from("/tmp")
+    } else {
+        temporary
+    }
 }
 
 fn unprivileged_user() -> Option<Unprivileged> {
@@ -122,13 +144,21 @@ fn unprivileged_user() -> Option<Unprivileged> {
         passwd.lines().find_map(|line| {
             let fields: Vec<_> = line.split(':').collect();
             match fields.as_slice() {
-                [user, _, uid, gid, ..] if *user == name => {
-                    Some(Unprivileged { uid: uid.parse().ok()?, gid: gid.parse().ok()? })
-                }
+                [user, _, uid, gid, ..] if *user == name => Some(Unprivileged {
+                    uid: uid.parse().ok()?,
+                    gid: gid.parse().ok()?,
+                }),
                 _ => None,
             }
         })
     };
     // The traditional number of `nobody`, where a minimal container names nobody.
-    Some(find("postgres").or_else(|| find("nobody")).unwrap_or(Unprivileged { uid: 65534, gid: 65534 }))
+    Some(
+        find("postgres")
+            .or_else(|| find("nobody"))
+            .unwrap_or(Unprivileged {
+                uid: 65534,
+                gid: 65534,
+            }),
+    )
 }

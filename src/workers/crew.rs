@@ -7,9 +7,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::Surroundings;
 use super::spec::WorkerSpec;
 use super::worker::Worker;
-use super::Surroundings;
 use crate::identifiers::RunNumber;
 use crate::observations::{WhileRunning, WorkerObservation};
 
@@ -44,16 +44,26 @@ impl Crew {
     /// Workers that have not begun yet.
     pub fn new(specs: Vec<WorkerSpec>, surroundings: Surroundings) -> Self {
         let order = specs.iter().map(|spec| spec.name.clone()).collect();
-        Self { surroundings, waiting: specs, working: Vec::new(), order }
+        Self {
+            surroundings,
+            waiting: specs,
+            working: Vec::new(),
+            order,
+        }
     }
 
     /// Starts the workers that arrive before this run: they open the sessions that they keep.
     pub async fn start_for(&mut self, run: RunNumber) {
-        let (now, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|spec| spec.from_run <= run);
+        let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|spec| spec.from_run <= run);
         self.waiting = later;
         for spec in now {
-            let place = self.order.iter().position(|name| *name == spec.name).unwrap_or_default();
+            let place = self
+                .order
+                .iter()
+                .position(|name| *name == spec.name)
+                .unwrap_or_default();
             let mut worker = Worker::new(spec, self.surroundings.clone());
             worker.start().await;
             self.working.push((place, worker));
@@ -83,11 +93,19 @@ impl Crew {
                 resting.push((place, worker));
                 continue;
             }
-            let (stopped, time, tell, tally) =
-                (stopped.clone(), time.clone(), tell.clone(), Arc::clone(&tally));
+            let (stopped, time, tell, tally) = (
+                stopped.clone(),
+                time.clone(),
+                tell.clone(),
+                Arc::clone(&tally),
+            );
             tasks.push(tokio::spawn(async move {
                 let count = |completed: bool| {
-                    let counter = if completed { &tally.completed } else { &tally.failed };
+                    let counter = if completed {
+                        &tally.completed
+                    } else {
+                        &tally.failed
+                    };
                     counter.fetch_add(1, Ordering::Relaxed);
                 };
                 let under_way = move || {
@@ -104,18 +122,30 @@ impl Crew {
                 break;
             }
         }
-        Shift { stop, clock, tasks, resting, tally }
+        Shift {
+            stop,
+            clock,
+            tasks,
+            resting,
+            tally,
+        }
     }
 
     /// Ends the work meanwhile, then lets the workers take turns at their judged iterations.
     ///
     /// # Errors
     /// When a worker's task panicked, which is a defect of thirdrun.
-    pub async fn end_shift(&mut self, shift: Shift) -> Result<Vec<WorkerObservation>, tokio::task::JoinError> {
+    pub async fn end_shift(
+        &mut self,
+        shift: Shift,
+    ) -> Result<Vec<WorkerObservation>, tokio::task::JoinError> {
         // Nobody listens when every worker rests.
         let _ = shift.stop.send(true);
-        let mut all: Vec<(usize, Worker, Option<WhileRunning>)> =
-            shift.resting.into_iter().map(|(place, worker)| (place, worker, None)).collect();
+        let mut all: Vec<(usize, Worker, Option<WhileRunning>)> = shift
+            .resting
+            .into_iter()
+            .map(|(place, worker)| (place, worker, None))
+            .collect();
         for task in shift.tasks {
             all.push(task.await?);
         }

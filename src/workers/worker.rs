@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::Surroundings;
 use super::iteration::{cut_off, iterate, open};
 use super::spec::{CommandWork, SessionKind, StepWork, WorkerSpec};
-use super::Surroundings;
 use crate::observations::{
     Ending, Failure, FailureKind, Iteration, Probe, WhileRunning, WorkerObservation,
 };
@@ -34,7 +34,12 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(spec: WorkerSpec, surroundings: Surroundings) -> Self {
-        Self { spec, surroundings, held: Vec::new(), ordinary_ms: 0.0 }
+        Self {
+            spec,
+            surroundings,
+            held: Vec::new(),
+            ordinary_ms: 0.0,
+        }
     }
 
     /// Opens the sessions that it keeps. One that cannot be opened is remembered with the reason.
@@ -45,7 +50,10 @@ impl Worker {
             (_, SessionKind::Pool) => self.spec.connections,
         };
         for _ in 0..sessions {
-            let held = self.open(self.spec.timeout).await.map_or_else(Held::Gone, Held::Open);
+            let held = self
+                .open(self.spec.timeout)
+                .await
+                .map_or_else(Held::Gone, Held::Open);
             self.held.push(held);
         }
     }
@@ -67,7 +75,10 @@ impl Worker {
     /// Both judged iterations, before the first run.
     pub(super) async fn baseline(&mut self) -> WorkerObservation {
         let observation = self.check(None).await;
-        let probes = observation.existing_session.iter().chain([&observation.new_session]);
+        let probes = observation
+            .existing_session
+            .iter()
+            .chain([&observation.new_session]);
         self.ordinary_ms = probes.map(|probe| probe.duration_ms).fold(0.0, f64::max);
         observation
     }
@@ -77,12 +88,18 @@ impl Worker {
         let mut existing: Option<Probe> = None;
         for at in 0..self.held.len() {
             let probe = self.check_held(at).await;
-            if existing.as_ref().is_none_or(|so_far| so_far.ok() && !probe.ok()) {
+            if existing
+                .as_ref()
+                .is_none_or(|so_far| so_far.ok() && !probe.ok())
+            {
                 existing = Some(probe);
             }
         }
         let new_session = match &self.spec.work {
-            StepWork::Command(command) => self.check_with(|limit| self.run_command(command, limit)).await,
+            StepWork::Command(command) => {
+                self.check_with(|limit| self.run_command(command, limit))
+                    .await
+            }
             StepWork::Steps(_) => self.check_with(|limit| self.on_new_session(limit)).await,
         };
         WorkerObservation {
@@ -104,7 +121,11 @@ impl Worker {
             begun = Instant::now();
             result = attempt(self.spec.timeout * PATIENCE).await;
         }
-        Probe { failure: result.err(), duration_ms: milliseconds(begun.elapsed()), reopened: false }
+        Probe {
+            failure: result.err(),
+            duration_ms: milliseconds(begun.elapsed()),
+            reopened: false,
+        }
     }
 
     async fn check_held(&mut self, at: usize) -> Probe {
@@ -123,7 +144,11 @@ impl Worker {
                         Ok(session) => self.hold(at, Held::Open(session)),
                         Err(reason) => {
                             self.hold(at, Held::Gone(reason.clone()));
-                            break Some(if reason.sqlstate.is_none() { failure } else { reason });
+                            break Some(if reason.sqlstate.is_none() {
+                                failure
+                            } else {
+                                reason
+                            });
                         }
                     }
                 }
@@ -135,7 +160,11 @@ impl Worker {
                 Err(failure) => break Some(failure),
             }
         };
-        Probe { failure, duration_ms: milliseconds(begun.elapsed()), reopened }
+        Probe {
+            failure,
+            duration_ms: milliseconds(begun.elapsed()),
+            reopened,
+        }
     }
 
     fn is_gone(&self, at: usize) -> bool {
@@ -189,10 +218,19 @@ impl Worker {
             image: command.image.clone(),
             timeout: limit,
         };
-        let failed = |kind, message| Failure { kind, sqlstate: None, message, detail: None, step: Some(1) };
-        let outcome = self.surroundings.launcher.launch(&program).await.map_err(|error| {
-            failed(FailureKind::Command, format!("{error}: {}", error.source))
-        })?;
+        let failed = |kind, message| Failure {
+            kind,
+            sqlstate: None,
+            message,
+            detail: None,
+            step: Some(1),
+        };
+        let outcome = self
+            .surroundings
+            .launcher
+            .launch(&program)
+            .await
+            .map_err(|error| failed(FailureKind::Command, format!("{error}: {}", error.source)))?;
         let how = match outcome.ending {
             Ending::Exited(0) => return Ok(()),
             Ending::Exited(status) => format!("exited with status {status}"),
@@ -204,7 +242,9 @@ impl Worker {
         };
         let tail = outcome.output.tail();
         let last = tail.lines().rev().find(|line| !line.trim().is_empty());
-        let said = last.map(|line| format!(": {}", line.trim())).unwrap_or_default();
+        let said = last
+            .map(|line| format!(": {}", line.trim()))
+            .unwrap_or_default();
         Err(failed(FailureKind::Command, format!("{how}{said}")))
     }
 
@@ -252,7 +292,10 @@ impl Worker {
                 failure,
             })
             .collect();
-        WhileRunning { iterations, ordinary_ms: self.ordinary_ms }
+        WhileRunning {
+            iterations,
+            ordinary_ms: self.ordinary_ms,
+        }
     }
 
     async fn iteration_of_turn(&mut self, turn: usize) -> Result<(), Failure> {
