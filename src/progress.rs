@@ -14,7 +14,10 @@ use crate::workers::Tally;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
     /// A server is started.
-    Sandbox,
+    Sandbox {
+        /// The sandbox's name.
+        name: String,
+    },
     /// The clone is made.
     Seed,
     /// Every worker proves that it works.
@@ -42,7 +45,7 @@ pub enum Phase {
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sandbox => f.write_str("starting PostgreSQL"),
+            Self::Sandbox { name } => write!(f, "starting PostgreSQL in the sandbox {name}"),
             Self::Seed => f.write_str("making the clone"),
             Self::Baseline => f.write_str("proving that every worker works before the first run"),
             Self::Run { run, of, script } => write!(f, "run {run} of {of}: {script}"),

@@ -27,7 +27,7 @@ pub async fn rehearse(
     scope: &Scope,
     progress: &Progress,
 ) -> Result<Rehearsed, Failure> {
-    progress.phase(&Phase::Sandbox);
+    progress.phase(&Phase::Sandbox { name: scope.name() });
     let sandbox = Sandbox::start(&plan.sandbox, scope).await?;
     progress.phase(&Phase::Seed);
     let seeded = match seed(&plan.seed, sandbox.server()).await {

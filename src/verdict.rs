@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use crate::identifiers::{RunNumber, WorkerName};
-use crate::observations::{Rehearsal, WhileRunning, WorkerFacts, WorkerObservation};
+use crate::observations::{Iteration, Rehearsal, WhileRunning, WorkerFacts, WorkerObservation};
 
 /// What becomes of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -109,7 +109,7 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
         .baseline
         .iter()
         .map(|worker| {
-            let (status, meanwhile) = status(worker, None);
+            let (status, meanwhile) = status(worker, None, false);
             Judged {
                 status,
                 meanwhile,
@@ -159,8 +159,8 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
                 .workers
                 .iter()
                 .find(|facts| facts.name == worker.name);
-            let (status, meanwhile) = status(worker, facts);
             let before = since.get(&worker.name).copied();
+            let (status, meanwhile) = status(worker, facts, before.is_some());
             if matches!(status, Status::Broken | Status::Latent) {
                 let first = before.map_or(run.run, |(_, first)| first);
                 since.insert(&worker.name, (status, first));
@@ -191,15 +191,28 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
     }
 }
 
-fn status(worker: &WorkerObservation, facts: Option<&WorkerFacts>) -> (Status, Option<Meanwhile>) {
-    let meanwhile = worker.while_running.as_ref().map(summarise);
+/// `was_broken`: the run before left it broken or latent, so that failures until its first success are that
+/// run's doing, not this one's.
+fn status(
+    worker: &WorkerObservation,
+    facts: Option<&WorkerFacts>,
+    was_broken: bool,
+) -> (Status, Option<Meanwhile>) {
+    let meanwhile = worker
+        .while_running
+        .as_ref()
+        .map(|seen| summarise(seen, false));
+    let own = worker
+        .while_running
+        .as_ref()
+        .map(|seen| summarise(seen, was_broken));
     let allowed = facts.map_or(f64::INFINITY, |facts| facts.max_outage_ms);
     let new_works = worker.new_session.ok();
     let status = match &worker.existing_session {
         Some(existing) if !existing.ok() => Status::Broken,
         None if !new_works => Status::Broken,
         Some(_) if !new_works => Status::Latent,
-        _ => match &meanwhile {
+        _ => match &own {
             Some(seen) if seen.failures > 0 || seen.longest_gap_ms > allowed => Status::Disrupted,
             _ => Status::Ok,
         },
@@ -263,13 +276,14 @@ fn reason(
 
 /// Statistics of the iterations. An outage begins with the first attempt that does not succeed at once
 /// and ends with the next success: the pauses of a worker that rests between iterations are none.
-fn summarise(seen: &WhileRunning) -> Meanwhile {
+fn summarise(seen: &WhileRunning, without_leading_failures: bool) -> Meanwhile {
     let mut longest: f64 = 0.0;
     let mut trying_since: Option<f64> = None;
     let mut failures = 0;
     // Durations in microseconds, to three significant digits; it grows as it must.
     let mut durations: Option<Histogram<u64>> = Histogram::new(3).ok();
-    for iteration in &seen.iterations {
+    let leading = |iteration: &&Iteration| without_leading_failures && iteration.failure.is_some();
+    for iteration in seen.iterations.iter().skip_while(leading) {
         let since = *trying_since.get_or_insert(iteration.began_ms);
         longest = longest.max(iteration.ended_ms - since - seen.ordinary_ms);
         if iteration.failure.is_some() {
@@ -279,7 +293,8 @@ fn summarise(seen: &WhileRunning) -> Meanwhile {
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // bounded by max()
             let micros = ((iteration.ended_ms - iteration.began_ms) * 1e3).max(1.0) as u64;
             if let Some(durations) = &mut durations {
-                durations.saturating_record(micros);
+                // It resizes itself, and every duration fits into 64 bits.
+                let _ = durations.record(micros);
             }
         }
     }
@@ -302,7 +317,7 @@ fn summarise(seen: &WhileRunning) -> Meanwhile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observations::{Failure, FailureKind, Iteration, Probe};
+    use crate::observations::{Failure, FailureKind, Probe};
 
     fn failure() -> Failure {
         Failure {
@@ -368,7 +383,7 @@ mod tests {
             (None, false, &fine[..], Status::Broken),
         ] {
             assert_eq!(
-                status(&worker(existing, new, meanwhile), Some(&facts())).0,
+                status(&worker(existing, new, meanwhile), Some(&facts()), false).0,
                 wanted
             );
         }
@@ -387,16 +402,45 @@ mod tests {
                 (5000.0, 5010.0, true),
             ],
         );
-        let meanwhile = summarise(&seen.while_running.unwrap());
+        let meanwhile = summarise(&seen.while_running.unwrap(), false);
         assert_eq!(meanwhile.failures, 2);
         assert!((meanwhile.longest_gap_ms - 400.0).abs() < 1e-9);
     }
 
     #[test]
+    fn failures_that_an_earlier_run_caused_do_not_disrupt_this_one() {
+        let mended = worker(Some(true), true, &[(0.0, 10.0, false), (20.0, 30.0, true)]);
+        assert_eq!(status(&mended, Some(&facts()), true).0, Status::Ok);
+        let again = worker(
+            Some(true),
+            true,
+            &[
+                (0.0, 10.0, false),
+                (20.0, 30.0, true),
+                (40.0, 50.0, false),
+                (60.0, 70.0, true),
+            ],
+        );
+        assert_eq!(status(&again, Some(&facts()), true).0, Status::Disrupted);
+    }
+
+    #[test]
+    fn durations_are_those_of_completed_iterations() {
+        let seen = worker(
+            Some(true),
+            true,
+            &[(0.0, 10.0, true), (20.0, 50.0, true), (60.0, 999.0, false)],
+        );
+        let meanwhile = summarise(&seen.while_running.unwrap(), false);
+        assert!((meanwhile.p50_ms - 10.0).abs() < 0.1, "{meanwhile:?}");
+        assert!((meanwhile.p99_ms - 30.0).abs() < 0.1, "{meanwhile:?}");
+    }
+
+    #[test]
     fn a_slow_iteration_is_a_stall_beyond_what_one_ordinarily_takes() {
         let seen = worker(Some(true), true, &[(0.0, 2010.0, true)]);
-        assert_eq!(status(&seen, Some(&facts())).0, Status::Disrupted);
+        assert_eq!(status(&seen, Some(&facts()), false).0, Status::Disrupted);
         let seen = worker(Some(true), true, &[(0.0, 900.0, true)]);
-        assert_eq!(status(&seen, Some(&facts())).0, Status::Ok);
+        assert_eq!(status(&seen, Some(&facts()), false).0, Status::Ok);
     }
 }

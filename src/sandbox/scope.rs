@@ -75,6 +75,11 @@ impl Scope {
         })
     }
 
+    /// The name of everything that belongs to it.
+    pub fn name(&self) -> String {
+        format!("{PREFIX}{}", self.id)
+    }
+
     /// The sandbox's identity.
     pub fn id(&self) -> &SessionId {
         &self.id

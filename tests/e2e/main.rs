@@ -1,0 +1,76 @@
+//! Everything that needs a server: each test runs the real binary on each backend, with real servers,
+//! containers, psql and clients.
+//!
+//! A test that cannot run here (no Docker, no image) is counted as ignored, and the reason is printed. When
+//! all have ended, nothing of a sandbox may be left on the machine.
+
+#![allow(missing_docs)]
+
+mod bad_input;
+mod demo;
+mod leftovers;
+mod outages;
+mod reports;
+mod scripts;
+mod seeding;
+mod support;
+mod workers;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use support::{Backend, Machine};
+
+/// A test: its name, and what it does on a backend.
+type Test = (&'static str, fn(Backend) -> Result<(), Failed>);
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::from_args();
+    let machine = Machine::look();
+    for line in &machine.missing {
+        eprintln!("{line}");
+    }
+    if Backend::ALL
+        .into_iter()
+        .all(|backend| !machine.has(backend))
+    {
+        eprintln!("neither backend can be used here, so nothing would be tested: run `make test`");
+        return std::process::ExitCode::FAILURE;
+    }
+    let before = support::leftovers();
+    let mut trials = Vec::new();
+    for tests in [
+        bad_input::TESTS,
+        demo::TESTS,
+        leftovers::TESTS,
+        reports::TESTS,
+        scripts::TESTS,
+        seeding::TESTS,
+        workers::TESTS,
+    ] {
+        for (name, test) in tests {
+            for backend in Backend::ALL {
+                let test = *test;
+                let trial = Trial::test(format!("{backend}::{name}"), move || test(backend));
+                trials.push(trial.with_ignored_flag(!machine.has(backend)));
+            }
+        }
+    }
+    for (name, directory) in outages::all() {
+        for backend in Backend::ALL {
+            let directory = directory.clone();
+            let trial = Trial::test(format!("{backend}::outages::{name}"), move || {
+                outages::rehearse(backend, &directory)
+            });
+            trials.push(trial.with_ignored_flag(!machine.has(backend)));
+        }
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let left: Vec<_> = support::leftovers()
+        .into_iter()
+        .filter(|one| !before.contains(one))
+        .collect();
+    if !left.is_empty() {
+        eprintln!("left behind by these tests: {left:?}");
+        return std::process::ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
+}

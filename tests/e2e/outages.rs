@@ -1,0 +1,80 @@
+//! The outages of `fixtures/outages`, each with the statuses that were seen on a real server.
+
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::Failed;
+use serde_json::Value;
+
+use crate::support::{Backend, entries, finish, same, statuses, thirdrun};
+
+/// Every outage: its name and its directory.
+pub fn all() -> Vec<(String, PathBuf)> {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/outages");
+    let mut found: Vec<_> = std::fs::read_dir(base)
+        .expect("the fixtures")
+        .flatten()
+        .map(|entry| {
+            (
+                entry.file_name().to_string_lossy().into_owned(),
+                entry.path(),
+            )
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+pub fn rehearse(backend: Backend, directory: &Path) -> Result<(), Failed> {
+    let expected = std::fs::read_to_string(directory.join("expect.json"))?;
+    let expected: Value = serde_json::from_str(&expected)?;
+    let mut command = thirdrun();
+    command
+        .arg("check")
+        .arg("--config")
+        .arg(directory.join("thirdrun.toml"));
+    command.args([
+        "--backend",
+        &backend.to_string(),
+        "--format",
+        "json",
+        "--quiet",
+    ]);
+    let outcome = finish(&mut command);
+    let report = outcome.json()?;
+    let mut broke = false;
+    for (worker, wanted) in expected["statuses"].as_object().into_iter().flatten() {
+        // Whether a worker is disrupted or ok depends on when it meets the script.
+        let got: Vec<_> = statuses(&report, worker)
+            .into_iter()
+            .map(|s| if s == "disrupted" { "ok".to_owned() } else { s })
+            .collect();
+        let wanted: Vec<_> = wanted
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|s| s.as_str().map(str::to_owned))
+            .collect();
+        broke |= wanted.iter().any(|status| status != "ok");
+        same(worker, got, wanted)?;
+    }
+    for wanted in expected["breaks"].as_array().into_iter().flatten() {
+        let worker = wanted["worker"].as_str().unwrap_or_default();
+        let status = wanted["status"].as_str().unwrap_or_default();
+        let entry = entries(&report, worker)
+            .find(|entry| entry["status"] == status)
+            .ok_or_else(|| format!("{worker} was never {status}"))?;
+        let code = &wanted["sqlstate"];
+        let seen = [
+            &entry["existing_session"]["sqlstate"],
+            &entry["new_session"]["sqlstate"],
+            &entry["while_running"]["first_failure"]["sqlstate"],
+        ];
+        if !code.is_null() && !seen.contains(&code) {
+            return Err(format!("{worker}: SQLSTATE {seen:?}, wanted {code}").into());
+        }
+    }
+    if broke {
+        same("exit code", outcome.code, Some(1))?;
+    }
+    Ok(())
+}
