@@ -144,6 +144,9 @@ pub struct GcArgs {
     /// Only say what would be removed
     #[arg(long)]
     pub dry_run: bool,
+    /// Remove what is cached, too, unless it was used in this time: 30d, 12h, 0s
+    #[arg(long, value_name = "AGE")]
+    pub older_than: Option<humantime::Duration>,
 }
 
 #[cfg(test)]

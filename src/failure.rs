@@ -95,6 +95,11 @@ impl Failure {
         self
     }
 
+    /// The failure and its causes in one line.
+    pub fn causes(&self) -> String {
+        self.chain.join(": ")
+    }
+
     /// The failure as standard error shows it.
     pub fn render(&self, colours: bool) -> String {
         let mut text = String::new();
@@ -152,7 +157,20 @@ impl From<SandboxError> for Failure {
                     .hint(format!("it was looked for in {}", places.join(", ")))
                     .hint("`thirdrun doctor` says what can be used here and what to install")
             }
-            SandboxError::Docker(_) => failure.hint("`thirdrun doctor` says what can be used here"),
+            SandboxError::Docker(_) | SandboxError::Engine(_) => failure.hint(
+                "`thirdrun doctor` says what can be used here; --backend local needs no Docker",
+            ),
+            SandboxError::NoImage { image, major, .. } => {
+                let failure = failure.hint(format!(
+                    "get it with `docker pull {image}`, or use --backend local"
+                ));
+                match major {
+                    Some(major) => failure.hint(format!(
+                        "without a registry, `images/build {major}` makes one"
+                    )),
+                    None => failure,
+                }
+            }
             SandboxError::Program { .. }
             | SandboxError::NotReady { .. }
             | SandboxError::Setup(_)

@@ -36,6 +36,25 @@ pub struct Program {
     pub timeout: Duration,
 }
 
+/// What a program's container is made of: programs of the same place share one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The directory it runs in.
+    pub directory: PathBuf,
+    /// The image; none: the sandbox's own.
+    pub image: Option<String>,
+}
+
+impl Program {
+    /// Where it runs.
+    pub fn place(&self) -> Place {
+        Place {
+            directory: self.directory.clone(),
+            image: self.image.clone(),
+        }
+    }
+}
+
 /// What a [`Program`] executes.
 #[derive(Debug, Clone)]
 pub enum Executable {
@@ -44,6 +63,16 @@ pub enum Executable {
     /// A file or a name to be found on `PATH`, and its arguments. A relative path that has a slash is
     /// relative to the program's directory.
     File(String, Vec<String>),
+}
+
+impl Executable {
+    /// The program, as the user named it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Psql(_) => "psql",
+            Self::File(name, _) => name,
+        }
+    }
 }
 
 /// How a program ended and what it printed.
@@ -70,6 +99,15 @@ pub struct LaunchError {
 
 /// Runs programs beside one sandbox.
 pub trait Launcher: Send + Sync {
+    /// Makes ready what programs of these places will need, so that none of them waits for it.
+    ///
+    /// # Errors
+    /// When a place cannot be had.
+    fn prepare<'a>(&'a self, places: &'a [Place]) -> BoxFuture<'a, Result<(), LaunchError>> {
+        let _ = places;
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Lets programs log in: writes the `PGPASSFILE` that all of them get.
     fn provide<'a>(
         &'a self,

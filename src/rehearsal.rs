@@ -1,14 +1,17 @@
 //! One rehearsal from its plan to its observations: THE pipeline, the only place that sees every stage.
 
+use std::collections::BTreeSet;
+
 use crate::failure::Failure;
 use crate::identifiers::RunNumber;
 use crate::observations::{Rehearsal, RunObservation, WorkerObservation};
 use crate::plan::Plan;
+use crate::programs::Place;
 use crate::progress::{Phase, Progress};
 use crate::runs::{self, RunSpec};
 use crate::sandbox::{Sandbox, Scope};
 use crate::seed::{Seeded, seed};
-use crate::workers::{Crew, Surroundings};
+use crate::workers::{Crew, Surroundings, WorkerSpec};
 
 /// A rehearsal that has ended, with its sandbox still up.
 pub struct Rehearsed {
@@ -30,12 +33,24 @@ pub async fn rehearse(
     progress.phase(&Phase::Sandbox { name: scope.name() });
     let sandbox = Sandbox::start(&plan.sandbox, scope).await?;
     progress.phase(&Phase::Seed);
-    let seeded = match seed(&plan.seed, sandbox.server()).await {
+    let launcher = sandbox.launcher();
+    let places: BTreeSet<Place> = plan
+        .runs
+        .iter()
+        .map(RunSpec::place)
+        .chain(plan.workers.iter().filter_map(WorkerSpec::place))
+        .collect();
+    let places: Vec<Place> = places.into_iter().collect();
+    let (seeded, prepared) = tokio::join!(
+        seed(&plan.seed, sandbox.server()),
+        launcher.prepare(&places)
+    );
+    let seeded = match seeded {
         Ok(seeded) => seeded,
-        Err(error) => return Err(with_log(error.into(), &sandbox)),
+        Err(error) => return Err(with_log(error.into(), &sandbox).await),
     };
     plan.check_roles(&seeded.roles)?;
-    let launcher = sandbox.launcher();
+    prepared?;
     launcher.provide(&seeded.logins).await?;
     let mut crew = crew(plan, &sandbox, &seeded);
     progress.phase(&Phase::Baseline);
@@ -116,13 +131,13 @@ async fn one_run(
         may_fail: spec.may_fail,
         result,
         workers,
-        server_gone: sandbox.log_if_gone(),
+        server_gone: sandbox.log_if_gone().await,
     })
 }
 
 /// A failure while the server is gone is explained by the server's log.
-fn with_log(failure: Failure, sandbox: &Sandbox) -> Failure {
-    match sandbox.log_if_gone() {
+async fn with_log(failure: Failure, sandbox: &Sandbox) -> Failure {
+    match sandbox.log_if_gone().await {
         Some(log) => failure.hint(format!(
             "the server itself has ended; the end of its log:\n{log}"
         )),

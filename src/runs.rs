@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::identifiers::{DatabaseName, RoleName, RunNumber, WorkerName};
 use crate::observations::{Ending, ScriptResult};
-use crate::programs::{Executable, LaunchError, Launcher, Program};
+use crate::programs::{Executable, LaunchError, Launcher, Place, Program};
 
 /// What psql does after an error.
 #[derive(
@@ -68,8 +68,15 @@ impl RunSpec {
             .is_some_and(|extension| extension.eq_ignore_ascii_case("sql"))
     }
 
+    /// Where it runs: psql in the sandbox's own image, an executable in the one that the plan names.
+    pub fn place(&self) -> Place {
+        Place {
+            directory: self.script.parent().map(PathBuf::from).unwrap_or_default(),
+            image: self.image.clone().filter(|_| !self.is_sql()),
+        }
+    }
+
     fn program(&self, database: &DatabaseName) -> Program {
-        let directory = self.script.parent().map(PathBuf::from).unwrap_or_default();
         let file = self
             .script
             .file_name()
@@ -92,11 +99,11 @@ impl RunSpec {
         };
         Program {
             what,
-            directory,
+            directory: self.place().directory,
             role: self.role.clone(),
             database: self.database.clone().unwrap_or_else(|| database.clone()),
             env: self.env.clone(),
-            image: self.image.clone(),
+            image: self.place().image,
             timeout: self.timeout,
         }
     }

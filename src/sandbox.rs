@@ -3,6 +3,7 @@
 //! Responsible for having a server that nothing else can reach, for running programs beside it, and for
 //! leaving nothing behind. Knows nothing of dumps, workers or verdicts.
 
+pub mod docker;
 pub mod leftovers;
 pub mod local;
 pub mod scope;
@@ -110,9 +111,23 @@ pub enum SandboxError {
         #[source]
         source: std::io::Error,
     },
-    /// The backend does not exist in this build.
+    /// Something about Docker, in a sentence.
     #[error("the Docker backend cannot be used: {0}")]
     Docker(String),
+    /// Docker's engine refused, or does not answer.
+    #[error("the Docker backend cannot be used")]
+    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// An image is neither here nor to be had.
+    #[error("the image {image} is not here and cannot be pulled")]
+    NoImage {
+        /// The image.
+        image: String,
+        /// The version of PostgreSQL that it was wanted for.
+        major: Option<u32>,
+        /// Why it cannot be pulled.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 impl SandboxError {
@@ -126,7 +141,35 @@ impl SandboxError {
 pub struct Sandbox {
     facts: SandboxFacts,
     server: Server,
-    backend: local::LocalServer,
+    backend: Backend,
+}
+
+enum Backend {
+    Local(local::LocalServer),
+    Docker(docker::DockerServer),
+}
+
+impl Backend {
+    async fn alive(&self) -> bool {
+        match self {
+            Self::Local(server) => server.alive(),
+            Self::Docker(server) => server.alive().await,
+        }
+    }
+
+    async fn log_tail(&self) -> String {
+        match self {
+            Self::Local(server) => server.log_tail(),
+            Self::Docker(server) => server.log_tail().await,
+        }
+    }
+
+    fn endpoint(&self) -> crate::postgres::Endpoint {
+        match self {
+            Self::Local(server) => server.endpoint(),
+            Self::Docker(server) => server.endpoint(),
+        }
+    }
 }
 
 impl Sandbox {
@@ -136,26 +179,24 @@ impl Sandbox {
     /// When there is no such server here or it does not become ready.
     pub async fn start(plan: &SandboxPlan, scope: &Scope) -> Result<Self, SandboxError> {
         let begun = Instant::now();
-        if plan.backend == BackendChoice::Docker {
-            return Err(SandboxError::Docker(
-                "this version has only the local backend".to_owned(),
-            ));
-        }
-        let (backend, password) = local::LocalServer::start(plan, scope).await?;
+        let (backend, password) = start_backend(plan, scope).await?;
         let mut server = Server {
             endpoint: backend.endpoint(),
             superuser: plan.bootstrap.clone(),
             password,
         };
         let login = server.superuser_login(&DatabaseName::new("postgres"));
-        let session = wait_until_ready(&server.endpoint, &login, READY_DEADLINE, || async {
-            backend.alive()
-        })
-        .await
-        .map_err(|source| SandboxError::NotReady {
-            source,
-            log: backend.log_tail(),
-        })?;
+        let ready =
+            wait_until_ready(&server.endpoint, &login, READY_DEADLINE, || backend.alive()).await;
+        let session = match ready {
+            Ok(session) => session,
+            Err(source) => {
+                return Err(SandboxError::NotReady {
+                    source,
+                    log: backend.log_tail().await,
+                });
+            }
+        };
         let version = server_version(&session).await?;
         let superuser = RoleName::new(SUPERUSER);
         let password = Secret::random();
@@ -178,12 +219,23 @@ impl Sandbox {
         session.run(&sql).await.map_err(SandboxError::Setup)?;
         server.superuser = superuser;
         server.password = password;
+        if let Backend::Docker(container) = &backend {
+            container.lock(plan, &server, &session).await?;
+        }
         session.close().await;
+        let (name, image, isolation) = match &backend {
+            Backend::Local(server) => ("local", None, server.isolation()),
+            Backend::Docker(server) => (
+                "docker",
+                Some(server.image().to_owned()),
+                server.isolation(),
+            ),
+        };
         let facts = SandboxFacts {
-            backend: "local".to_owned(),
+            backend: name.to_owned(),
             postgres: version,
-            image: None,
-            isolation: backend.isolation(),
+            image,
+            isolation,
             ready_ms: begun.elapsed().as_secs_f64() * 1e3,
             seed_cached: false,
         };
@@ -206,13 +258,52 @@ impl Sandbox {
 
     /// Runs programs beside it.
     pub fn launcher(&self) -> Arc<dyn Launcher> {
-        self.backend.launcher()
+        match &self.backend {
+            Backend::Local(server) => server.launcher(),
+            Backend::Docker(server) => server.launcher(),
+        }
     }
 
     /// The end of the server's log, if the server is gone.
-    pub fn log_if_gone(&self) -> Option<String> {
-        (!self.backend.alive()).then(|| self.backend.log_tail())
+    pub async fn log_if_gone(&self) -> Option<String> {
+        if self.backend.alive().await {
+            None
+        } else {
+            Some(self.backend.log_tail().await)
+        }
     }
+}
+
+/// Starts a server where the plan wants it, after what dead sandboxes have left is removed. Also says the
+/// password of its bootstrap superuser.
+async fn start_backend(
+    plan: &SandboxPlan,
+    scope: &Scope,
+) -> Result<(Backend, Secret), SandboxError> {
+    let connected = match plan.backend {
+        BackendChoice::Local => None,
+        BackendChoice::Docker => Some(docker::engine::connect().await?.0),
+        BackendChoice::Auto => docker::engine::connect()
+            .await
+            .ok()
+            .map(|(docker, _)| docker),
+    };
+    leftovers::remove_dead(connected.as_ref()).await;
+    if let Some(engine) = connected {
+        match docker::choose_image(&engine, plan).await {
+            Ok(image) => {
+                scope.uses_engine(&engine);
+                let server = docker::DockerServer::start(&engine, image, plan, scope).await?;
+                // Until it is told otherwise it asks its owner for none.
+                return Ok((Backend::Docker(server), Secret::new("")));
+            }
+            Err(error) if plan.backend == BackendChoice::Docker => return Err(error),
+            // No image can be had: the next best thing is a local server.
+            Err(_) => {}
+        }
+    }
+    let (server, password) = local::LocalServer::start(plan, scope).await?;
+    Ok((Backend::Local(server), password))
 }
 
 async fn server_version(session: &Session) -> Result<String, SandboxError> {

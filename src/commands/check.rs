@@ -14,7 +14,7 @@ use crate::plan::{self, Overrides, Plan};
 use crate::progress::{Phase, Progress};
 use crate::rehearsal::{Rehearsed, rehearse};
 use crate::report::{Document, document};
-use crate::sandbox::{Scope, leftovers};
+use crate::sandbox::Scope;
 use crate::verdict::judge;
 
 /// Runs `thirdrun check`.
@@ -44,14 +44,8 @@ pub async fn run(args: CheckArgs) -> Result<Exit, Failure> {
         seed: args.seed,
     };
     let plan = plan::build(&overrides, &directory)?;
-    let scope = new_scope()?;
+    let scope = Scope::create()?;
     in_sandbox(&plan, scope, &args.running, &outputs).await
-}
-
-/// A place for a sandbox, after what dead ones have left is removed.
-pub(super) fn new_scope() -> Result<Scope, Failure> {
-    leftovers::remove_dead();
-    Ok(Scope::create()?)
 }
 
 /// Rehearses a plan, reports, and removes everything, whatever happens.
@@ -80,10 +74,8 @@ pub(super) async fn in_sandbox(
         failure = interrupted() => Err(failure),
     };
     progress.phase(&Phase::Removal);
-    // Waits for processes to end: not a job for a thread of the runtime.
-    let closed = tokio::task::spawn_blocking(move || scope.close()).await;
+    scope.close().await;
     progress.clear();
-    closed?;
     result
 }
 

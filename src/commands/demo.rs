@@ -4,11 +4,12 @@ use std::path::Path;
 
 use include_dir::{Dir, include_dir};
 
-use super::check::{in_sandbox, new_scope};
+use super::check::in_sandbox;
 use super::outputs::Outputs;
 use crate::cli::DemoArgs;
 use crate::failure::{Exit, Failure};
 use crate::plan::{self, Overrides};
+use crate::sandbox::Scope;
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/founding-outage");
 
@@ -21,7 +22,7 @@ pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
         return write(directory);
     }
     let outputs = Outputs::new(&args.running)?;
-    let scope = new_scope()?;
+    let scope = Scope::create()?;
     let directory = scope.directory().join("demo");
     extract(&directory)?;
     let overrides = Overrides {

@@ -2,13 +2,64 @@
 
 use crate::cli::DoctorArgs;
 use crate::failure::{Exit, Failure};
+use crate::sandbox::docker::{self, engine};
 use crate::sandbox::local;
 
 /// Runs `thirdrun doctor`.
 ///
 /// # Errors
-/// When no backend can be used.
+/// Never; that no backend can be used is its finding.
 pub async fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
+    let docker = docker_backend().await;
+    let local = local_backend(args);
+    anstream::println!();
+    let chosen = match (docker, local) {
+        (true, _) => "--backend auto uses docker",
+        (false, true) => "--backend auto uses local",
+        (false, false) => {
+            anstream::println!(
+                "thirdrun cannot rehearse anything here: follow one of the advices above"
+            );
+            return Ok(Exit::Environment);
+        }
+    };
+    anstream::println!("{chosen}");
+    Ok(Exit::Pass)
+}
+
+async fn docker_backend() -> bool {
+    let (docker, engine) = match engine::connect().await {
+        Ok(connected) => connected,
+        Err(error) => {
+            let failure = Failure::from(error).causes();
+            anstream::println!("docker   missing  {failure}");
+            anstream::println!("                  start the engine, or name it in DOCKER_HOST");
+            return false;
+        }
+    };
+    let images = docker::images(&docker).await;
+    if images.is_empty() {
+        anstream::println!(
+            "docker   no image engine {} (API {})",
+            engine.version,
+            engine.api
+        );
+        anstream::println!("                  get one: docker pull postgres:17");
+        anstream::println!(
+            "                  or build them from Debian's packages: images/build (make images)"
+        );
+        return false;
+    }
+    anstream::println!(
+        "docker   ok       engine {} (API {}), images {}",
+        engine.version,
+        engine.api,
+        images.join(", ")
+    );
+    true
+}
+
+fn local_backend(args: &DoctorArgs) -> bool {
     let installations = local::find_all(args.postgres_bin.as_deref());
     for one in &installations {
         anstream::println!(
@@ -18,8 +69,15 @@ pub async fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
         );
     }
     if installations.is_empty() {
-        anstream::println!("local    missing  no PostgreSQL server was found");
-        return Ok(Exit::Environment);
+        anstream::println!("local    missing  no PostgreSQL server with psql was found");
+        let advice = if std::path::Path::new("/etc/debian_version").exists() {
+            "sudo apt-get install postgresql"
+        } else if cfg!(target_os = "macos") {
+            "brew install postgresql@17"
+        } else {
+            "install your system's PostgreSQL server package"
+        };
+        anstream::println!("                  {advice}, or name its directory with --postgres-bin");
     }
-    Ok(Exit::Pass)
+    !installations.is_empty()
 }

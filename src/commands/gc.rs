@@ -1,7 +1,9 @@
 //! `thirdrun gc`: removes what killed processes of thirdrun have left behind, and only that.
 
+use crate::cache;
 use crate::cli::GcArgs;
 use crate::failure::{Exit, Failure};
+use crate::sandbox::docker::engine;
 use crate::sandbox::leftovers;
 
 /// Runs `thirdrun gc`.
@@ -9,16 +11,29 @@ use crate::sandbox::leftovers;
 /// # Errors
 /// When something cannot be removed.
 pub async fn run(args: &GcArgs) -> Result<Exit, Failure> {
-    let (verb, found) = if args.dry_run {
-        ("would remove", leftovers::find_dead())
+    let (verb, dead) = if args.dry_run {
+        ("would remove", leftovers::find_dead().await)
     } else {
-        let removed = tokio::task::spawn_blocking(leftovers::remove_dead).await?;
-        ("removed", removed.directories)
+        let docker = engine::connect().await.ok().map(|(docker, _)| docker);
+        ("removed", leftovers::remove_dead(docker.as_ref()).await)
     };
-    for directory in &found {
+    let old = args
+        .older_than
+        .map(|age| cache::older_than(age.into()))
+        .unwrap_or_default();
+    for name in &dead.containers {
+        anstream::println!("{verb} the container {name}");
+    }
+    for directory in dead.directories.iter().chain(&old) {
         anstream::println!("{verb} {}", directory.display());
     }
-    if found.is_empty() {
+    if !args.dry_run {
+        for entry in &old {
+            std::fs::remove_dir_all(entry)
+                .map_err(|error| Failure::new(Exit::Environment, &error))?;
+        }
+    }
+    if dead.containers.is_empty() && dead.directories.is_empty() && old.is_empty() {
         anstream::println!("nothing to remove");
     }
     Ok(Exit::Pass)

@@ -7,9 +7,11 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bollard::Docker;
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
+use super::docker::engine;
 use super::scope::{LOCK, PREFIX, bases};
 
 /// The file in which a sandbox notes its network namespace.
@@ -17,28 +19,53 @@ pub(super) const NAMESPACE: &str = "netns";
 /// How long processes get to disappear after SIGKILL.
 const GONE: Duration = Duration::from_secs(5);
 
-/// What was removed.
+/// What dead sandboxes have left, and how to call it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Removed {
-    /// Directories of dead sandboxes.
+pub struct Dead {
+    /// Directories.
     pub directories: Vec<PathBuf>,
+    /// Containers, where an engine answers.
+    pub containers: Vec<String>,
 }
 
-/// The directories of sandboxes whose thirdrun is dead.
-pub fn find_dead() -> Vec<PathBuf> {
+/// Finds what dead sandboxes have left.
+pub async fn find_dead() -> Dead {
+    let containers = match engine::connect().await {
+        Ok((docker, _)) => engine::find_dead(&docker).await,
+        // Without an engine there are no containers.
+        Err(_) => Vec::new(),
+    };
+    Dead {
+        directories: dead_directories(),
+        containers,
+    }
+}
+
+/// Removes what dead sandboxes have left: their directories and, in this engine, their containers.
+pub async fn remove_dead(docker: Option<&Docker>) -> Dead {
+    // Containers first: they use the directories.
+    let containers = match docker {
+        Some(docker) => engine::remove_dead(docker).await,
+        None => Vec::new(),
+    };
+    let directories = dead_directories();
+    let gone = directories.clone();
+    // Its only error is a panic; what is left then is found the next time.
+    let _ = tokio::task::spawn_blocking(move || {
+        gone.iter().for_each(|directory| remove_sandbox(directory))
+    })
+    .await;
+    Dead {
+        directories,
+        containers,
+    }
+}
+
+fn dead_directories() -> Vec<PathBuf> {
     sandboxes()
         .into_iter()
         .filter(|directory| is_dead(directory))
         .collect()
-}
-
-/// Removes every sandbox whose thirdrun is dead.
-pub fn remove_dead() -> Removed {
-    let directories = find_dead();
-    for directory in &directories {
-        remove_sandbox(directory);
-    }
-    Removed { directories }
 }
 
 /// The sandbox directories of this machine that belong to this user.
@@ -68,6 +95,11 @@ fn is_dead(directory: &Path) -> bool {
         return false;
     };
     flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()
+}
+
+/// Whether a sandbox's directory is gone, or nobody holds its lock.
+pub(super) fn is_dead_or_gone(directory: &Path) -> bool {
+    !directory.exists() || is_dead(directory)
 }
 
 /// Ends every process of one sandbox and removes its directory.

@@ -7,10 +7,14 @@
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, chown};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
+use bollard::Docker;
 use rustix::fs::{FlockOperation, flock};
+use tokio::sync::RwLock;
 
 use super::SandboxError;
+use super::docker::engine;
 use crate::identifiers::SessionId;
 
 /// What the names of sandbox directories begin with.
@@ -29,12 +33,18 @@ pub struct Unprivileged {
     pub gid: u32,
 }
 
-/// One sandbox's place on this machine.
+/// One sandbox's place on this machine. Clones are the same place.
+#[derive(Debug, Clone)]
+pub struct Scope(Arc<Inner>);
+
 #[derive(Debug)]
-pub struct Scope {
+struct Inner {
     id: SessionId,
     directory: PathBuf,
     user: Option<Unprivileged>,
+    engine: OnceLock<Docker>,
+    /// Held for reading while a container is being made.
+    gate: Arc<RwLock<()>>,
     _lock: File,
 }
 
@@ -67,45 +77,67 @@ impl Scope {
             "cannot make the directory {}",
             directory.display()
         )))?;
-        Ok(Self {
+        let (engine, gate) = (OnceLock::new(), Arc::default());
+        Ok(Self(Arc::new(Inner {
             id,
             directory,
             user,
+            engine,
+            gate,
             _lock: lock,
-        })
+        })))
     }
 
     /// The name of everything that belongs to it.
     pub fn name(&self) -> String {
-        format!("{PREFIX}{}", self.id)
+        format!("{PREFIX}{}", self.0.id)
     }
 
     /// The sandbox's identity.
     pub fn id(&self) -> &SessionId {
-        &self.id
+        &self.0.id
     }
 
     /// Its directory.
     pub fn directory(&self) -> &Path {
-        &self.directory
+        &self.0.directory
     }
 
     /// Whom to become before starting anything; none when thirdrun is not root.
     pub fn user(&self) -> Option<Unprivileged> {
-        self.user
+        self.0.user
     }
 
-    /// Ends every process of this sandbox and removes its directory.
-    pub fn close(&self) {
-        super::leftovers::remove_sandbox(&self.directory);
+    /// Notes the engine in which the sandbox has containers.
+    pub(super) fn uses_engine(&self, docker: &Docker) {
+        // A scope has one sandbox, which has one engine.
+        let _ = self.0.engine.set(docker.clone());
+    }
+
+    /// To be held for reading while a container is being made.
+    pub(super) fn gate(&self) -> Arc<RwLock<()>> {
+        Arc::clone(&self.0.gate)
+    }
+
+    /// Ends every process and container of this sandbox and removes its directory.
+    pub async fn close(&self) {
+        if let Some(docker) = self.0.engine.get() {
+            let _no_more = self.0.gate.write().await;
+            engine::remove_session(docker, self.0.id.as_str()).await;
+        }
+        let directory = self.0.directory.clone();
+        // Waits for processes to end: not a job for a thread of the runtime. Its only error is a panic,
+        // after which `gc` finds the rest.
+        let _ =
+            tokio::task::spawn_blocking(move || super::leftovers::remove_sandbox(&directory)).await;
     }
 }
 
-impl Drop for Scope {
+impl Drop for Inner {
     /// The safety net; `close` has ordinarily been called.
     fn drop(&mut self) {
         if self.directory.exists() {
-            self.close();
+            super::leftovers::remove_sandbox(&self.directory);
         }
     }
 }

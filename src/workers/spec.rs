@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::identifiers::{RoleName, RunNumber, Secret, WorkerName};
 use crate::observations::WorkerFacts;
+use crate::programs::Place;
 
 /// One worker.
 #[derive(Debug, Clone)]
@@ -134,6 +135,17 @@ impl std::fmt::Display for RowsExpected {
 }
 
 impl WorkerSpec {
+    /// Where its programs run, if it has any.
+    pub fn place(&self) -> Option<Place> {
+        match &self.work {
+            StepWork::Steps(_) => None,
+            StepWork::Command(command) => Some(Place {
+                directory: command.directory.clone(),
+                image: command.image.clone(),
+            }),
+        }
+    }
+
     /// What judging needs to know of it.
     pub fn facts(&self) -> WorkerFacts {
         WorkerFacts {

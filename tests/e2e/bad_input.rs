@@ -95,8 +95,10 @@ fn no_worker(backend: Backend) -> Result<(), Failed> {
 }
 
 fn worker_fails_at_baseline(backend: Backend) -> Result<(), Failed> {
-    let rehearsal =
-        Rehearsal::new(&IMPORTER.replace("INSERT INTO", "INSERT INTO no_such.thing DEFAULT VALUES; INSERT INTO"));
+    let rehearsal = Rehearsal::new(&IMPORTER.replace(
+        "INSERT INTO",
+        "INSERT INTO no_such.thing DEFAULT VALUES; INSERT INTO",
+    ));
     rehearsal.file("s.sql", "SELECT 1");
     let report = rehearsal.report(backend, &["s.sql"], 3)?;
     same("verdict", report["verdict"].as_str(), Some("inconclusive"))?;

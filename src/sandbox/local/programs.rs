@@ -172,10 +172,7 @@ impl Launcher for LocalLauncher {
     fn launch<'a>(&'a self, program: &'a Program) -> BoxFuture<'a, Result<Outcome, LaunchError>> {
         Box::pin(async move {
             self.run(program).await.map_err(|source| LaunchError {
-                what: match &program.what {
-                    Executable::Psql(_) => "psql".to_owned(),
-                    Executable::File(name, _) => name.clone(),
-                },
+                what: program.what.name().to_owned(),
                 source: Box::new(source),
             })
         })
