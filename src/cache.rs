@@ -13,9 +13,7 @@ pub const VARIABLE: &str = "THIRDRUN_CACHE_DIR";
 pub fn directory() -> Option<PathBuf> {
     match std::env::var_os(VARIABLE) {
         Some(directory) if !directory.is_empty() => Some(PathBuf::from(directory)),
-        _ => etcetera::base_strategy::Xdg::new()
-            .ok()
-            .map(|base| base.cache_dir().join("thirdrun")),
+        _ => etcetera::base_strategy::Xdg::new().ok().map(|base| base.cache_dir().join("thirdrun")),
     }
 }
 
@@ -29,13 +27,7 @@ pub fn older_than(age: Duration) -> Vec<PathBuf> {
         let used = std::fs::metadata(path).and_then(|meta| meta.modified());
         used.is_ok_and(|used| now.duration_since(used).is_ok_and(|since| since >= age))
     };
-    let ours = |path: &Path| {
-        path.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("cluster-"))
-    };
-    entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| ours(path) && old(path))
-        .collect()
+    let ours =
+        |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("cluster-"));
+    entries.flatten().map(|entry| entry.path()).filter(|path| ours(path) && old(path)).collect()
 }

@@ -12,12 +12,7 @@ use crate::sandbox::BackendChoice;
 /// workers under their real roles, runs the script again and again, and says after every run which
 /// automations still work.
 #[derive(Debug, Parser)]
-#[command(
-    name = "thirdrun",
-    version,
-    propagate_version = true,
-    max_term_width = 100
-)]
+#[command(name = "thirdrun", version, propagate_version = true, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 pass, 1 an automation broke or the script failed, 2 usage, 3 a worker \
 fails even before the first run, 4 no server or no clone, 70 a defect of thirdrun, 130 interrupted."

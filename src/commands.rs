@@ -18,11 +18,7 @@ pub fn run(cli: Cli) -> Exit {
         Colours::Never => anstream::ColorChoice::Never,
     };
     choice.write_global();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return shown(&Failure::new(Exit::Environment, &error)),
     };
@@ -37,10 +33,7 @@ pub fn run(cli: Cli) -> Exit {
     // Readers of pipes that a script left open would be waited for.
     runtime.shutdown_background();
     // Orphans of scripts that became children of this process and have ended.
-    while matches!(
-        rustix::process::wait(rustix::process::WaitOptions::NOHANG),
-        Ok(Some(_))
-    ) {}
+    while matches!(rustix::process::wait(rustix::process::WaitOptions::NOHANG), Ok(Some(_))) {}
     result.unwrap_or_else(|failure| shown(&failure))
 }
 

@@ -70,22 +70,12 @@ impl Failure {
             }
             source = cause.source();
         }
-        Self {
-            exit,
-            chain,
-            hints: Vec::new(),
-            snippet: None,
-        }
+        Self { exit, chain, hints: Vec::new(), snippet: None }
     }
 
     /// A failure in a sentence.
     pub fn said(exit: Exit, message: impl Into<String>) -> Self {
-        Self {
-            exit,
-            chain: vec![message.into()],
-            hints: Vec::new(),
-            snippet: None,
-        }
+        Self { exit, chain: vec![message.into()], hints: Vec::new(), snippet: None }
     }
 
     /// Adds what to type next.
@@ -134,10 +124,7 @@ impl From<PlanError> for Failure {
         let failure = Self::new(Exit::Usage, &error);
         match (snippet, error.help()) {
             // The snippet has the help in it.
-            (Some(snippet), _) => Self {
-                snippet: Some(snippet),
-                ..failure
-            },
+            (Some(snippet), _) => Self { snippet: Some(snippet), ..failure },
             (None, Some(help)) => failure.hint(help),
             (None, None) => failure,
         }
@@ -149,25 +136,21 @@ impl From<SandboxError> for Failure {
         let failure = Self::new(Exit::Environment, &error);
         match &error {
             SandboxError::NoPostgres { searched, .. } => {
-                let places: Vec<_> = searched
-                    .iter()
-                    .map(|place| place.display().to_string())
-                    .collect();
+                let places: Vec<_> = searched.iter().map(|place| place.display().to_string()).collect();
                 failure
                     .hint(format!("it was looked for in {}", places.join(", ")))
                     .hint("`thirdrun doctor` says what can be used here and what to install")
             }
-            SandboxError::Docker(_) | SandboxError::Engine(_) => failure.hint(
-                "`thirdrun doctor` says what can be used here; --backend local needs no Docker",
-            ),
+            SandboxError::Docker(_) | SandboxError::Engine(_) => {
+                failure.hint("`thirdrun doctor` says what can be used here; --backend local needs no Docker")
+            }
             SandboxError::NoImage { image, major, .. } => {
-                let failure = failure.hint(format!(
-                    "get it with `docker pull {image}`, or use --backend local"
-                ));
+                let failure =
+                    failure.hint(format!("get it with `docker pull {image}`, or use --backend local"));
                 match major {
-                    Some(major) => failure.hint(format!(
-                        "without a registry, `images/build {major}` makes one"
-                    )),
+                    Some(major) => {
+                        failure.hint(format!("without a registry, `images/build {major}` makes one"))
+                    }
                     None => failure,
                 }
             }
@@ -183,21 +166,13 @@ impl From<SeedError> for Failure {
     fn from(error: SeedError) -> Self {
         let failure = Self::new(Exit::Environment, &error);
         match &error {
-            SeedError::Restore(RestoreError::Statement {
-                detail,
-                hint,
-                statement,
-                sqlstate,
-                ..
-            }) => {
+            SeedError::Restore(RestoreError::Statement { detail, hint, statement, sqlstate, .. }) => {
                 let mut failure = failure;
                 if !statement.is_empty() {
                     failure.chain.push(format!("the statement is: {statement}"));
                 }
                 failure.chain.extend(detail.iter().cloned());
-                let extension = statement
-                    .to_ascii_lowercase()
-                    .starts_with("create extension");
+                let extension = statement.to_ascii_lowercase().starts_with("create extension");
                 if extension && matches!(sqlstate.as_str(), "0A000" | "58P01") {
                     failure = failure.hint(
                         "install the extension's package beside the server, or leave it out with \
@@ -209,10 +184,9 @@ impl From<SeedError> for Failure {
                     None => failure,
                 }
             }
-            SeedError::Restore(_)
-            | SeedError::Own { .. }
-            | SeedError::Rows(_)
-            | SeedError::Catalog(_) => failure,
+            SeedError::Restore(_) | SeedError::Own { .. } | SeedError::Rows(_) | SeedError::Catalog(_) => {
+                failure
+            }
         }
     }
 }
@@ -232,10 +206,7 @@ impl From<tokio::task::JoinError> for Failure {
 impl Failure {
     /// A defect of thirdrun.
     pub fn defect(what: &str) -> Self {
-        Self::said(
-            Exit::Defect,
-            format!("this is a defect of thirdrun: {what}"),
-        )
-        .hint("please report it, with the lines above")
+        Self::said(Exit::Defect, format!("this is a defect of thirdrun: {what}"))
+            .hint("please report it, with the lines above")
     }
 }

@@ -183,10 +183,7 @@ mod tests {
     #[test]
     fn quoting_survives_hostile_names() {
         assert_eq!(quote_identifier("plain"), "\"plain\"");
-        assert_eq!(
-            quote_identifier("a\"; DROP ROLE x; --"),
-            "\"a\"\"; DROP ROLE x; --\""
-        );
+        assert_eq!(quote_identifier("a\"; DROP ROLE x; --"), "\"a\"\"; DROP ROLE x; --\"");
         assert_eq!(quote_literal("it's"), "'it''s'");
         assert_eq!(quote_literal("a\\'b"), " E'a\\\\''b'");
     }

@@ -48,10 +48,7 @@ pub struct Place {
 impl Program {
     /// Where it runs.
     pub fn place(&self) -> Place {
-        Place {
-            directory: self.directory.clone(),
-            image: self.image.clone(),
-        }
+        Place { directory: self.directory.clone(), image: self.image.clone() }
     }
 }
 
@@ -109,10 +106,7 @@ pub trait Launcher: Send + Sync {
     }
 
     /// Lets programs log in: writes the `PGPASSFILE` that all of them get.
-    fn provide<'a>(
-        &'a self,
-        logins: &'a [(RoleName, Secret)],
-    ) -> BoxFuture<'a, Result<(), LaunchError>>;
+    fn provide<'a>(&'a self, logins: &'a [(RoleName, Secret)]) -> BoxFuture<'a, Result<(), LaunchError>>;
 
     /// Runs a program until its process ends or its timeout kills its process group. Processes that it
     /// leaves in the background stay until the sandbox closes.
@@ -140,11 +134,7 @@ pub struct Address {
 impl Address {
     /// The whole environment of a program (contract, section 1): nothing else of the caller's is seen.
     /// `PGPASSWORD` is not set, since libpq would prefer it to the file for every role.
-    pub fn environment(
-        &self,
-        program: &Program,
-        password: Option<&Secret>,
-    ) -> Vec<(String, String)> {
+    pub fn environment(&self, program: &Program, password: Option<&Secret>) -> Vec<(String, String)> {
         let mut variables = vec![
             ("PATH".to_owned(), self.path.clone()),
             ("HOME".to_owned(), self.home.clone()),
@@ -159,10 +149,7 @@ impl Address {
             if name == "PATH" {
                 // psql's directory stays first.
                 if let Some((_, path)) = variables.first_mut() {
-                    *path = format!(
-                        "{}:{value}",
-                        self.path.split(':').next().unwrap_or_default()
-                    );
+                    *path = format!("{}:{value}", self.path.split(':').next().unwrap_or_default());
                 }
             } else {
                 variables.retain(|(known, _)| known != name);
@@ -176,21 +163,14 @@ impl Address {
     /// which more drivers understand than a percent-encoded host.
     fn url(&self, program: &Program, password: Option<&Secret>) -> String {
         let user = percent_encode(program.role.as_str());
-        let secret = password
-            .map(|secret| format!(":{}", percent_encode(secret.reveal())))
-            .unwrap_or_default();
+        let secret =
+            password.map(|secret| format!(":{}", percent_encode(secret.reveal()))).unwrap_or_default();
         let database = percent_encode(program.database.as_str());
         if self.host.starts_with('/') {
             let host = percent_encode(&self.host);
-            format!(
-                "postgresql://{user}{secret}@/{database}?host={host}&port={}",
-                self.port
-            )
+            format!("postgresql://{user}{secret}@/{database}?host={host}&port={}", self.port)
         } else {
-            format!(
-                "postgresql://{user}{secret}@{}:{}/{database}",
-                self.host, self.port
-            )
+            format!("postgresql://{user}{secret}@{}:{}/{database}", self.host, self.port)
         }
     }
 }
@@ -201,13 +181,7 @@ pub fn passfile(logins: &[(RoleName, Secret)]) -> String {
     let escape = |text: &str| text.replace('\\', "\\\\").replace(':', "\\:");
     logins
         .iter()
-        .map(|(role, secret)| {
-            format!(
-                "*:*:*:{}:{}\n",
-                escape(role.as_str()),
-                escape(secret.reveal())
-            )
-        })
+        .map(|(role, secret)| format!("*:*:*:{}:{}\n", escape(role.as_str()), escape(secret.reveal())))
         .collect()
 }
 
@@ -316,21 +290,16 @@ fn is_psql_error(line: &str) -> bool {
     let Some(rest) = line.strip_prefix("psql:") else {
         return false;
     };
-    ["ERROR:  ", "FATAL:  ", "PANIC:  ", "error: "]
-        .iter()
-        .any(|severity| {
-            rest.find(severity).is_some_and(|at| {
-                let prefix = rest.get(..at).unwrap_or_default();
-                // `FILE:LINE: ` for a script, ` ` alone before a connection's or an argument's error.
-                prefix == " "
-                    || prefix
-                        .strip_suffix(": ")
-                        .and_then(|place| place.rsplit_once(':'))
-                        .is_some_and(|(_, number)| {
-                            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-                        })
-            })
+    ["ERROR:  ", "FATAL:  ", "PANIC:  ", "error: "].iter().any(|severity| {
+        rest.find(severity).is_some_and(|at| {
+            let prefix = rest.get(..at).unwrap_or_default();
+            // `FILE:LINE: ` for a script, ` ` alone before a connection's or an argument's error.
+            prefix == " "
+                || prefix.strip_suffix(": ").and_then(|place| place.rsplit_once(':')).is_some_and(
+                    |(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()),
+                )
         })
+    })
 }
 
 #[cfg(test)]

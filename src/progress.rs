@@ -49,10 +49,7 @@ impl fmt::Display for Phase {
             Self::Seed => f.write_str("making the clone"),
             Self::Baseline => f.write_str("proving that every worker works before the first run"),
             Self::Run { run, of, script } => write!(f, "run {run} of {of}: {script}"),
-            Self::After { run, of } => write!(
-                f,
-                "run {run} of {of}: proving that every worker still works"
-            ),
+            Self::After { run, of } => write!(f, "run {run} of {of}: proving that every worker still works"),
             Self::Removal => f.write_str("removing the sandbox"),
         }
     }
@@ -72,10 +69,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
-        Self {
-            plain: !quiet && bar.is_none(),
-            bar,
-        }
+        Self { plain: !quiet && bar.is_none(), bar }
     }
 
     /// A phase begins.
@@ -90,28 +84,18 @@ impl Progress {
 
     fn show(&self, phase: &Phase, live: Option<(usize, Arc<Tally>)>) {
         if let Some(bar) = &self.bar {
-            let template = if live.is_some() {
-                "{spinner} {msg}  {tally}"
-            } else {
-                "{spinner} {msg}"
-            };
+            let template = if live.is_some() { "{spinner} {msg}  {tally}" } else { "{spinner} {msg}" };
             // The template is a constant that the tests of the crate parse.
-            let style = ProgressStyle::with_template(template)
-                .unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let style =
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
             bar.set_style(match live {
                 Some((workers, tally)) => {
-                    style.with_key(
-                        "tally",
-                        move |_: &ProgressState, line: &mut dyn fmt::Write| {
-                            let completed = tally.completed.load(Ordering::Relaxed);
-                            let failed = tally.failed.load(Ordering::Relaxed);
-                            // The line is a string in memory.
-                            let _ = write!(
-                                line,
-                                "{workers} workers, {completed} iterations, {failed} failed"
-                            );
-                        },
-                    )
+                    style.with_key("tally", move |_: &ProgressState, line: &mut dyn fmt::Write| {
+                        let completed = tally.completed.load(Ordering::Relaxed);
+                        let failed = tally.failed.load(Ordering::Relaxed);
+                        // The line is a string in memory.
+                        let _ = write!(line, "{workers} workers, {completed} iterations, {failed} failed");
+                    })
                 }
                 None => style,
             });

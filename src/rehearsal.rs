@@ -1,17 +1,23 @@
 //! One rehearsal from its plan to its observations: THE pipeline, the only place that sees every stage.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::identifiers::RunNumber;
 use crate::observations::{Rehearsal, RunObservation, WorkerObservation};
 use crate::plan::Plan;
 use crate::programs::Place;
 use crate::progress::{Phase, Progress};
-use crate::runs::{self, RunSpec};
+use crate::runs::{self, Arrivals, RunSpec};
 use crate::sandbox::{Sandbox, Scope};
 use crate::seed::{Seeded, seed};
 use crate::workers::{Crew, Surroundings, WorkerSpec};
+
+/// How long a script may take to log in.
+const ARRIVAL: Duration = Duration::from_secs(1);
+/// How long a script has the server to itself, but for the iterations under way when it started.
+const HEAD_START: Duration = Duration::from_millis(200);
 
 /// A rehearsal that has ended, with its sandbox still up.
 pub struct Rehearsed {
@@ -25,11 +31,7 @@ pub struct Rehearsed {
 ///
 /// # Errors
 /// When there is no sandbox, no clone, or the plan names roles that the clone does not have.
-pub async fn rehearse(
-    plan: &Plan,
-    scope: &Scope,
-    progress: &Progress,
-) -> Result<Rehearsed, Failure> {
+pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result<Rehearsed, Failure> {
     progress.phase(&Phase::Sandbox { name: scope.name() });
     let sandbox = Sandbox::start(&plan.sandbox, scope).await?;
     progress.phase(&Phase::Seed);
@@ -41,10 +43,7 @@ pub async fn rehearse(
         .chain(plan.workers.iter().filter_map(WorkerSpec::place))
         .collect();
     let places: Vec<Place> = places.into_iter().collect();
-    let (seeded, prepared) = tokio::join!(
-        seed(&plan.seed, sandbox.server()),
-        launcher.prepare(&places)
-    );
+    let (seeded, prepared) = tokio::join!(seed(&plan.seed, sandbox.server()), launcher.prepare(&places));
     let seeded = match seeded {
         Ok(seeded) => seeded,
         Err(error) => return Err(with_log(error.into(), &sandbox).await),
@@ -56,17 +55,17 @@ pub async fn rehearse(
     progress.phase(&Phase::Baseline);
     crew.start_for(RunNumber(1)).await;
     let baseline = crew.baseline().await;
+    let names: Vec<_> = plan.workers.iter().map(|worker| worker.name.clone()).collect();
+    let arrivals = Arrivals::new(sandbox.server(), &names)
+        .await
+        .map_err(|failure| Failure::new(Exit::Environment, &failure))?;
     let works = baseline.iter().all(|worker| {
-        worker.new_session.ok()
-            && worker
-                .existing_session
-                .as_ref()
-                .is_none_or(|probe| probe.ok())
+        worker.new_session.ok() && worker.existing_session.as_ref().is_none_or(|probe| probe.ok())
     });
     let mut runs = Vec::new();
     if works {
         for spec in &plan.runs {
-            let run = one_run(plan, spec, &sandbox, &mut crew, progress).await?;
+            let run = one_run(plan, spec, &sandbox, &mut crew, &arrivals, progress).await?;
             let gone = run.server_gone.is_some();
             runs.push(run);
             if gone {
@@ -75,6 +74,7 @@ pub async fn rehearse(
         }
     }
     crew.stop().await;
+    arrivals.close().await;
     let observations = Rehearsal {
         sandbox: sandbox.facts().clone(),
         clone: seeded.facts,
@@ -82,10 +82,7 @@ pub async fn rehearse(
         baseline,
         runs,
     };
-    Ok(Rehearsed {
-        observations,
-        sandbox,
-    })
+    Ok(Rehearsed { observations, sandbox })
 }
 
 fn crew(plan: &Plan, sandbox: &Sandbox, seeded: &Seeded) -> Crew {
@@ -103,6 +100,7 @@ async fn one_run(
     spec: &RunSpec,
     sandbox: &Sandbox,
     crew: &mut Crew,
+    arrivals: &Arrivals,
     progress: &Progress,
 ) -> Result<RunObservation, Failure> {
     let of = plan.runs.len();
@@ -110,19 +108,24 @@ async fn one_run(
         crew.start_for(spec.number).await;
     }
     let shift = crew.begin_shift().await;
-    let phase = Phase::Run {
-        run: spec.number,
-        of,
-        script: spec.shown.clone(),
-    };
+    let phase = Phase::Run { run: spec.number, of, script: spec.shown.clone() };
     progress.with_workers(&phase, plan.workers.len(), shift.tally());
-    shift.script_starts();
     let launcher = sandbox.launcher();
-    let result = runs::run(spec, &plan.seed.database, launcher.as_ref()).await?;
-    progress.phase(&Phase::After {
-        run: spec.number,
-        of,
-    });
+    let before = arrivals.strangers().await.unwrap_or_default();
+    shift.script_starts();
+    let run = runs::run(spec, &plan.seed.database, launcher.as_ref());
+    let release = async {
+        // A script that does not log in, or whose session is not seen, is not waited for longer.
+        let _ = tokio::time::timeout(ARRIVAL, arrivals.changed(&before)).await;
+        tokio::time::sleep(HEAD_START).await;
+        shift.release();
+        std::future::pending::<()>().await;
+    };
+    let result = tokio::select! {
+        result = run => result?,
+        () = release => return Err(Failure::defect("an endless task has ended")),
+    };
+    progress.phase(&Phase::After { run: spec.number, of });
     let workers: Vec<WorkerObservation> = crew.end_shift(shift).await?;
     Ok(RunObservation {
         run: spec.number,
@@ -138,9 +141,7 @@ async fn one_run(
 /// A failure while the server is gone is explained by the server's log.
 async fn with_log(failure: Failure, sandbox: &Sandbox) -> Failure {
     match sandbox.log_if_gone().await {
-        Some(log) => failure.hint(format!(
-            "the server itself has ended; the end of its log:\n{log}"
-        )),
+        Some(log) => failure.hint(format!("the server itself has ended; the end of its log:\n{log}")),
         None => failure,
     }
 }

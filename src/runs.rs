@@ -2,9 +2,13 @@
 //!
 //! Knows nothing of workers or verdicts; where the program runs is its launcher's business.
 
+mod arrival;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use arrival::Arrivals;
 
 use crate::identifiers::{DatabaseName, RoleName, RunNumber, WorkerName};
 use crate::observations::{Ending, ScriptResult};
@@ -12,15 +16,7 @@ use crate::programs::{Executable, LaunchError, Launcher, Place, Program};
 
 /// What psql does after an error.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Default,
-    serde::Serialize,
-    serde::Deserialize,
-    schemars::JsonSchema,
+    Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum OnError {
@@ -63,9 +59,7 @@ pub struct RunSpec {
 impl RunSpec {
     /// Whether psql runs it.
     pub fn is_sql(&self) -> bool {
-        self.script
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("sql"))
+        self.script.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("sql"))
     }
 
     /// Where it runs: psql in the sandbox's own image, an executable in the one that the plan names.
@@ -77,12 +71,7 @@ impl RunSpec {
     }
 
     fn program(&self, database: &DatabaseName) -> Program {
-        let file = self
-            .script
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let file = self.script.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let what = if self.is_sql() {
             // Without psqlrc (-X); the file by its own name, so that messages name it as the user does.
             let mut arguments = vec!["-X".to_owned()];
@@ -119,11 +108,7 @@ pub async fn run(
     launcher: &dyn Launcher,
 ) -> Result<ScriptResult, LaunchError> {
     let outcome = launcher.launch(&spec.program(database)).await?;
-    let errors = if spec.is_sql() {
-        outcome.output.errors().to_vec()
-    } else {
-        Vec::new()
-    };
+    let errors = if spec.is_sql() { outcome.output.errors().to_vec() } else { Vec::new() };
     Ok(ScriptResult {
         ending: outcome.ending,
         duration_ms: outcome.duration.as_secs_f64() * 1e3,

@@ -180,32 +180,20 @@ impl Sandbox {
     pub async fn start(plan: &SandboxPlan, scope: &Scope) -> Result<Self, SandboxError> {
         let begun = Instant::now();
         let (backend, password) = start_backend(plan, scope).await?;
-        let mut server = Server {
-            endpoint: backend.endpoint(),
-            superuser: plan.bootstrap.clone(),
-            password,
-        };
+        let mut server = Server { endpoint: backend.endpoint(), superuser: plan.bootstrap.clone(), password };
         let login = server.superuser_login(&DatabaseName::new("postgres"));
-        let ready =
-            wait_until_ready(&server.endpoint, &login, READY_DEADLINE, || backend.alive()).await;
+        let ready = wait_until_ready(&server.endpoint, &login, READY_DEADLINE, || backend.alive()).await;
         let session = match ready {
             Ok(session) => session,
             Err(source) => {
-                return Err(SandboxError::NotReady {
-                    source,
-                    log: backend.log_tail().await,
-                });
+                return Err(SandboxError::NotReady { source, log: backend.log_tail().await });
             }
         };
         let version = server_version(&session).await?;
         let superuser = RoleName::new(SUPERUSER);
         let password = Secret::random();
         let sql = if plan.bootstrap == superuser {
-            format!(
-                "ALTER ROLE {} PASSWORD '{}'",
-                superuser.quoted(),
-                password.reveal()
-            )
+            format!("ALTER ROLE {} PASSWORD '{}'", superuser.quoted(), password.reveal())
         } else {
             // The sandbox's own superuser is another role than the one that owns the catalogs, which
             // bears its original name.
@@ -225,11 +213,7 @@ impl Sandbox {
         session.close().await;
         let (name, image, isolation) = match &backend {
             Backend::Local(server) => ("local", None, server.isolation()),
-            Backend::Docker(server) => (
-                "docker",
-                Some(server.image().to_owned()),
-                server.isolation(),
-            ),
+            Backend::Docker(server) => ("docker", Some(server.image().to_owned()), server.isolation()),
         };
         let facts = SandboxFacts {
             backend: name.to_owned(),
@@ -239,11 +223,7 @@ impl Sandbox {
             ready_ms: begun.elapsed().as_secs_f64() * 1e3,
             seed_cached: false,
         };
-        Ok(Self {
-            facts,
-            server,
-            backend,
-        })
+        Ok(Self { facts, server, backend })
     }
 
     /// How it was had.
@@ -266,27 +246,17 @@ impl Sandbox {
 
     /// The end of the server's log, if the server is gone.
     pub async fn log_if_gone(&self) -> Option<String> {
-        if self.backend.alive().await {
-            None
-        } else {
-            Some(self.backend.log_tail().await)
-        }
+        if self.backend.alive().await { None } else { Some(self.backend.log_tail().await) }
     }
 }
 
 /// Starts a server where the plan wants it, after what dead sandboxes have left is removed. Also says the
 /// password of its bootstrap superuser.
-async fn start_backend(
-    plan: &SandboxPlan,
-    scope: &Scope,
-) -> Result<(Backend, Secret), SandboxError> {
+async fn start_backend(plan: &SandboxPlan, scope: &Scope) -> Result<(Backend, Secret), SandboxError> {
     let connected = match plan.backend {
         BackendChoice::Local => None,
         BackendChoice::Docker => Some(docker::engine::connect().await?.0),
-        BackendChoice::Auto => docker::engine::connect()
-            .await
-            .ok()
-            .map(|(docker, _)| docker),
+        BackendChoice::Auto => docker::engine::connect().await.ok().map(|(docker, _)| docker),
     };
     leftovers::remove_dead(connected.as_ref()).await;
     if let Some(engine) = connected {
@@ -307,17 +277,10 @@ async fn start_backend(
 }
 
 async fn server_version(session: &Session) -> Result<String, SandboxError> {
-    let answer = session
-        .run("SHOW server_version")
-        .await
-        .map_err(SandboxError::Setup)?;
+    let answer = session.run("SHOW server_version").await.map_err(SandboxError::Setup)?;
     let version = answer.value.flatten().unwrap_or_default();
     // Debian adds its own version in parentheses.
-    Ok(version
-        .split_whitespace()
-        .next()
-        .unwrap_or_default()
-        .to_owned())
+    Ok(version.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
 /// `pg_hba.conf` of a sandbox: the user's lines, then scram-sha-256 for everyone.
@@ -325,8 +288,7 @@ async fn server_version(session: &Session) -> Result<String, SandboxError> {
 /// Workers come through the unix socket, for which PostgreSQL reads only `local` lines (manual, 20.1),
 /// so that every `host` line stands there a second time as a `local` one.
 pub(crate) fn hba_text(lines: &[String]) -> String {
-    let mut text =
-        format!("local all {SUPERUSER} scram-sha-256\nhost all {SUPERUSER} all scram-sha-256\n");
+    let mut text = format!("local all {SUPERUSER} scram-sha-256\nhost all {SUPERUSER} all scram-sha-256\n");
     for line in lines {
         text.push_str(line);
         text.push('\n');
@@ -349,11 +311,7 @@ fn local_twin(line: &str) -> Option<String> {
     let (database, user, address) = (fields.next()?, fields.next()?, fields.next()?);
     let mut rest: Vec<_> = fields.collect();
     // An address may be followed by a netmask of its own.
-    if !address.contains('/')
-        && rest
-            .first()
-            .is_some_and(|mask| mask.parse::<std::net::IpAddr>().is_ok())
-    {
+    if !address.contains('/') && rest.first().is_some_and(|mask| mask.parse::<std::net::IpAddr>().is_ok()) {
         rest.remove(0);
     }
     Some(format!("local {database} {user} {}", rest.join(" ")))
@@ -365,10 +323,7 @@ mod tests {
 
     #[test]
     fn host_lines_hold_for_the_unix_socket_too() {
-        assert_eq!(
-            local_twin("host all svc all md5").as_deref(),
-            Some("local all svc md5")
-        );
+        assert_eq!(local_twin("host all svc all md5").as_deref(), Some("local all svc md5"));
         assert_eq!(
             local_twin("hostssl app svc 10.0.0.0 255.0.0.0 scram-sha-256").as_deref(),
             Some("local app svc scram-sha-256")

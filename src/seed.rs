@@ -83,11 +83,7 @@ pub fn bootstrap_role(roles: &[DumpFile]) -> RoleName {
             }
         }
     }
-    if created && !superuser {
-        RoleName::new(crate::sandbox::SUPERUSER)
-    } else {
-        postgres
-    }
+    if created && !superuser { RoleName::new(crate::sandbox::SUPERUSER) } else { postgres }
 }
 
 /// A clone that is ready.
@@ -158,17 +154,14 @@ pub async fn seed(plan: &SeedPlan, server: &Server) -> Result<Seeded, SeedError>
     for file in &plan.schema {
         restore.file(&file.path, &file.text).await?;
     }
-    let logins = passwords::set(&app, plan, &clear)
-        .await
-        .map_err(own("cannot set the passwords of the roles"))?;
+    let logins =
+        passwords::set(&app, plan, &clear).await.map_err(own("cannot set the passwords of the roles"))?;
     // A dump ends with its own settings; rows and loads begin with none of them.
     app.close().await;
     let app = Session::open(&server.endpoint, &server.superuser_login(&plan.database))
         .await
         .map_err(own("cannot log in to the clone"))?;
-    let filled = rows::fill(app.client(), &plan.rows)
-        .await
-        .map_err(SeedError::Rows)?;
+    let filled = rows::fill(app.client(), &plan.rows).await.map_err(SeedError::Rows)?;
     let mut restore = restore::Restore {
         session: &app,
         bootstrap: &plan.bootstrap,

@@ -110,11 +110,7 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
         .iter()
         .map(|worker| {
             let (status, meanwhile) = status(worker, None, false);
-            Judged {
-                status,
-                meanwhile,
-                since: None,
-            }
+            Judged { status, meanwhile, since: None }
         })
         .collect();
     let mut reasons: Vec<Reason> = rehearsal
@@ -127,20 +123,12 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
                 kind: ReasonKind::WorkerFailsAtBaseline,
                 worker: Some(worker.name.clone()),
                 run: None,
-                message: format!(
-                    "{} fails even before the first run: {}",
-                    worker.name, failure.message
-                ),
+                message: format!("{} fails even before the first run: {}", worker.name, failure.message),
             })
         })
         .collect();
     if !reasons.is_empty() {
-        return Verdict {
-            outcome: Outcome::Inconclusive,
-            reasons,
-            baseline,
-            runs: Vec::new(),
-        };
+        return Verdict { outcome: Outcome::Inconclusive, reasons, baseline, runs: Vec::new() };
     }
     let mut since: BTreeMap<&WorkerName, (Status, RunNumber)> = BTreeMap::new();
     let mut runs = Vec::new();
@@ -155,10 +143,7 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
         }
         let mut judged = Vec::new();
         for worker in &run.workers {
-            let facts = rehearsal
-                .workers
-                .iter()
-                .find(|facts| facts.name == worker.name);
+            let facts = rehearsal.workers.iter().find(|facts| facts.name == worker.name);
             let before = since.get(&worker.name).copied();
             let (status, meanwhile) = status(worker, facts, before.is_some());
             if matches!(status, Status::Broken | Status::Latent) {
@@ -170,25 +155,12 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
             if before.is_none_or(|(known, _)| known != status) {
                 reasons.extend(reason(worker, status, run.run, meanwhile.as_ref(), facts));
             }
-            judged.push(Judged {
-                status,
-                meanwhile,
-                since: since.get(&worker.name).map(|(_, run)| *run),
-            });
+            judged.push(Judged { status, meanwhile, since: since.get(&worker.name).map(|(_, run)| *run) });
         }
         runs.push(judged);
     }
-    let outcome = if reasons.is_empty() {
-        Outcome::Pass
-    } else {
-        Outcome::Fail
-    };
-    Verdict {
-        outcome,
-        reasons,
-        baseline,
-        runs,
-    }
+    let outcome = if reasons.is_empty() { Outcome::Pass } else { Outcome::Fail };
+    Verdict { outcome, reasons, baseline, runs }
 }
 
 /// `was_broken`: the run before left it broken or latent, so that failures until its first success are that
@@ -198,14 +170,8 @@ fn status(
     facts: Option<&WorkerFacts>,
     was_broken: bool,
 ) -> (Status, Option<Meanwhile>) {
-    let meanwhile = worker
-        .while_running
-        .as_ref()
-        .map(|seen| summarise(seen, false));
-    let own = worker
-        .while_running
-        .as_ref()
-        .map(|seen| summarise(seen, was_broken));
+    let meanwhile = worker.while_running.as_ref().map(|seen| summarise(seen, false));
+    let own = worker.while_running.as_ref().map(|seen| summarise(seen, was_broken));
     let allowed = facts.map_or(f64::INFINITY, |facts| facts.max_outage_ms);
     let new_works = worker.new_session.ok();
     let status = match &worker.existing_session {
@@ -229,14 +195,9 @@ fn reason(
 ) -> Option<Reason> {
     let name = &worker.name;
     let new = worker.new_session.failure.as_ref();
-    let existing = worker
-        .existing_session
-        .as_ref()
-        .and_then(|probe| probe.failure.as_ref());
+    let existing = worker.existing_session.as_ref().and_then(|probe| probe.failure.as_ref());
     let said = |failure: Option<&crate::observations::Failure>| {
-        failure
-            .map(|failure| failure.message.clone())
-            .unwrap_or_default()
+        failure.map(|failure| failure.message.clone()).unwrap_or_default()
     };
     let (kind, message) = match status {
         Status::Ok => return None,
@@ -253,25 +214,14 @@ fn reason(
         }
         Status::Latent => (
             ReasonKind::WorkerLatent,
-            format!(
-                "{name} works on the session it has, but a new one fails after run {run}: {}",
-                said(new)
-            ),
+            format!("{name} works on the session it has, but a new one fails after run {run}: {}", said(new)),
         ),
         Status::Broken => (
             ReasonKind::WorkerBroken,
-            format!(
-                "{name} is broken after run {run}: {}",
-                said(existing.or(new))
-            ),
+            format!("{name} is broken after run {run}: {}", said(existing.or(new))),
         ),
     };
-    Some(Reason {
-        kind,
-        worker: Some(name.clone()),
-        run: Some(run),
-        message,
-    })
+    Some(Reason { kind, worker: Some(name.clone()), run: Some(run), message })
 }
 
 /// Statistics of the iterations. An outage begins with the first attempt that does not succeed at once
@@ -330,18 +280,10 @@ mod tests {
     }
 
     fn probe(ok: bool) -> Probe {
-        Probe {
-            failure: (!ok).then(failure),
-            duration_ms: 1.0,
-            reopened: false,
-        }
+        Probe { failure: (!ok).then(failure), duration_ms: 1.0, reopened: false }
     }
 
-    fn worker(
-        existing: Option<bool>,
-        new: bool,
-        meanwhile: &[(f64, f64, bool)],
-    ) -> WorkerObservation {
+    fn worker(existing: Option<bool>, new: bool, meanwhile: &[(f64, f64, bool)]) -> WorkerObservation {
         WorkerObservation {
             name: WorkerName::new("w"),
             while_running: Some(WhileRunning {
@@ -382,10 +324,7 @@ mod tests {
             (None, true, &fine[..], Status::Ok),
             (None, false, &fine[..], Status::Broken),
         ] {
-            assert_eq!(
-                status(&worker(existing, new, meanwhile), Some(&facts()), false).0,
-                wanted
-            );
+            assert_eq!(status(&worker(existing, new, meanwhile), Some(&facts()), false).0, wanted);
         }
     }
 
@@ -414,23 +353,14 @@ mod tests {
         let again = worker(
             Some(true),
             true,
-            &[
-                (0.0, 10.0, false),
-                (20.0, 30.0, true),
-                (40.0, 50.0, false),
-                (60.0, 70.0, true),
-            ],
+            &[(0.0, 10.0, false), (20.0, 30.0, true), (40.0, 50.0, false), (60.0, 70.0, true)],
         );
         assert_eq!(status(&again, Some(&facts()), true).0, Status::Disrupted);
     }
 
     #[test]
     fn durations_are_those_of_completed_iterations() {
-        let seen = worker(
-            Some(true),
-            true,
-            &[(0.0, 10.0, true), (20.0, 50.0, true), (60.0, 999.0, false)],
-        );
+        let seen = worker(Some(true), true, &[(0.0, 10.0, true), (20.0, 50.0, true), (60.0, 999.0, false)]);
         let meanwhile = summarise(&seen.while_running.unwrap(), false);
         assert!((meanwhile.p50_ms - 10.0).abs() < 0.1, "{meanwhile:?}");
         assert!((meanwhile.p99_ms - 30.0).abs() < 0.1, "{meanwhile:?}");

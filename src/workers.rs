@@ -33,18 +33,10 @@ pub struct Surroundings {
 impl Surroundings {
     /// The login of a worker. A role without a known password gets an empty one, which no server takes.
     fn login(&self, spec: &WorkerSpec) -> Login {
-        let known = self
-            .logins
-            .iter()
-            .find(|(role, _)| *role == spec.role)
-            .map(|(_, secret)| secret);
+        let known = self.logins.iter().find(|(role, _)| *role == spec.role).map(|(_, secret)| secret);
         Login {
             role: spec.role.clone(),
-            password: spec
-                .password
-                .clone()
-                .or_else(|| known.cloned())
-                .unwrap_or_else(|| Secret::new("")),
+            password: spec.password.clone().or_else(|| known.cloned()).unwrap_or_else(|| Secret::new("")),
             database: self.database.clone(),
             application: spec.name.to_string(),
         }

@@ -23,14 +23,11 @@ use crate::verdict::judge;
 /// Whatever keeps it from a verdict.
 pub async fn run(args: CheckArgs) -> Result<Exit, Failure> {
     if args.scripts.len() > 1 {
-        return Err(
-            Failure::said(Exit::Usage, "this version rehearses one script at a time")
-                .hint("run `thirdrun check` once for each script"),
-        );
+        return Err(Failure::said(Exit::Usage, "this version rehearses one script at a time")
+            .hint("run `thirdrun check` once for each script"));
     }
     let outputs = Outputs::new(&args.running)?;
-    let directory =
-        std::env::current_dir().map_err(|error| Failure::new(Exit::Environment, &error))?;
+    let directory = std::env::current_dir().map_err(|error| Failure::new(Exit::Environment, &error))?;
     let overrides = Overrides {
         config: args.config,
         script: args.scripts.into_iter().next(),

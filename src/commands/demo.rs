@@ -37,11 +37,8 @@ pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
 
 fn write(directory: &Path) -> Result<Exit, Failure> {
     if directory.exists() {
-        return Err(Failure::said(
-            Exit::Usage,
-            format!("{} exists already", directory.display()),
-        )
-        .hint("name a new directory: nothing is overwritten"));
+        return Err(Failure::said(Exit::Usage, format!("{} exists already", directory.display()))
+            .hint("name a new directory: nothing is overwritten"));
     }
     extract(directory)?;
     anstream::println!(

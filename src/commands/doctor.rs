@@ -17,9 +17,7 @@ pub async fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
         (true, _) => "--backend auto uses docker",
         (false, true) => "--backend auto uses local",
         (false, false) => {
-            anstream::println!(
-                "thirdrun cannot rehearse anything here: follow one of the advices above"
-            );
+            anstream::println!("thirdrun cannot rehearse anything here: follow one of the advices above");
             return Ok(Exit::Environment);
         }
     };
@@ -39,11 +37,7 @@ async fn docker_backend() -> bool {
     };
     let images = docker::images(&docker).await;
     if images.is_empty() {
-        anstream::println!(
-            "docker   no image engine {} (API {})",
-            engine.version,
-            engine.api
-        );
+        anstream::println!("docker   no image engine {} (API {})", engine.version, engine.api);
         anstream::println!("                  get one: docker pull postgres:17");
         anstream::println!(
             "                  or build them from Debian's packages: images/build (make images)"
@@ -62,11 +56,7 @@ async fn docker_backend() -> bool {
 fn local_backend(args: &DoctorArgs) -> bool {
     let installations = local::find_all(args.postgres_bin.as_deref());
     for one in &installations {
-        anstream::println!(
-            "local    ok       PostgreSQL {} in {}",
-            one.major,
-            one.bin.display()
-        );
+        anstream::println!("local    ok       PostgreSQL {} in {}", one.major, one.bin.display());
     }
     if installations.is_empty() {
         anstream::println!("local    missing  no PostgreSQL server with psql was found");

@@ -17,10 +17,7 @@ pub async fn run(args: &GcArgs) -> Result<Exit, Failure> {
         let docker = engine::connect().await.ok().map(|(docker, _)| docker);
         ("removed", leftovers::remove_dead(docker.as_ref()).await)
     };
-    let old = args
-        .older_than
-        .map(|age| cache::older_than(age.into()))
-        .unwrap_or_default();
+    let old = args.older_than.map(|age| cache::older_than(age.into())).unwrap_or_default();
     for name in &dead.containers {
         anstream::println!("{verb} the container {name}");
     }
@@ -29,8 +26,7 @@ pub async fn run(args: &GcArgs) -> Result<Exit, Failure> {
     }
     if !args.dry_run {
         for entry in &old {
-            std::fs::remove_dir_all(entry)
-                .map_err(|error| Failure::new(Exit::Environment, &error))?;
+            std::fs::remove_dir_all(entry).map_err(|error| Failure::new(Exit::Environment, &error))?;
         }
     }
     if dead.containers.is_empty() && dead.directories.is_empty() && old.is_empty() {

@@ -25,24 +25,14 @@ impl Outputs {
     /// # Errors
     /// When they do not pair, or a file could not be written.
     pub(super) fn new(args: &RunningArgs) -> Result<Self, Failure> {
-        let wrong =
-            |message: String, hint: &str| Err(Failure::said(Exit::Usage, message).hint(hint));
+        let wrong = |message: String, hint: &str| Err(Failure::said(Exit::Usage, message).hint(hint));
         if args.output.len() > args.format.len() {
             return wrong(
-                format!(
-                    "there are {} --output and {} --format",
-                    args.output.len(),
-                    args.format.len()
-                ),
+                format!("there are {} --output and {} --format", args.output.len(), args.format.len()),
                 "each --output belongs to a --format: --format json --output report.json",
             );
         }
-        let files: Vec<_> = args
-            .format
-            .iter()
-            .copied()
-            .zip(args.output.iter().cloned())
-            .collect();
+        let files: Vec<_> = args.format.iter().copied().zip(args.output.iter().cloned()).collect();
         let rest = args.format.get(files.len()..).unwrap_or_default();
         if rest.len() > 1 {
             return wrong(
@@ -51,10 +41,8 @@ impl Outputs {
             );
         }
         for (_, path) in &files {
-            let directory = path
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty())
-                .unwrap_or(Path::new("."));
+            let directory =
+                path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             if !directory.is_dir() {
                 return wrong(
                     format!(
@@ -66,11 +54,7 @@ impl Outputs {
                 );
             }
         }
-        Ok(Self {
-            files,
-            standard: rest.first().copied(),
-            quiet: args.quiet,
-        })
+        Ok(Self { files, standard: rest.first().copied(), quiet: args.quiet })
     }
 
     /// Writes every report.
@@ -79,15 +63,7 @@ impl Outputs {
     /// When one cannot be written.
     pub(super) fn write(&self, document: &Document) -> Result<(), Failure> {
         let said = |what: String| {
-            move |error: std::io::Error| {
-                Failure::new(
-                    Exit::Environment,
-                    &Unwritten {
-                        what,
-                        source: error,
-                    },
-                )
-            }
+            move |error: std::io::Error| Failure::new(Exit::Environment, &Unwritten { what, source: error })
         };
         for (format, path) in &self.files {
             let text = rendered(*format, document, WIDTH)?;
@@ -104,9 +80,7 @@ impl Outputs {
                 out.write_all(text.as_bytes())
                     .and_then(|()| out.flush())
                     .or_else(closed_early)
-                    .map_err(said(
-                        "cannot write the report to standard output".to_owned(),
-                    ))?;
+                    .map_err(said("cannot write the report to standard output".to_owned()))?;
                 if !self.quiet {
                     self.human(document, false)?;
                 }
@@ -130,19 +104,13 @@ impl Outputs {
         } else {
             anstream::stderr().lock().write_all(text.as_bytes())
         };
-        written
-            .or_else(closed_early)
-            .map_err(|error| Failure::new(Exit::Environment, &error))
+        written.or_else(closed_early).map_err(|error| Failure::new(Exit::Environment, &error))
     }
 }
 
 /// A reader that has seen enough (`| head`) is no failure.
 fn closed_early(error: std::io::Error) -> std::io::Result<()> {
-    if error.kind() == std::io::ErrorKind::BrokenPipe {
-        Ok(())
-    } else {
-        Err(error)
-    }
+    if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -165,10 +133,7 @@ fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
         // A device or a pipe takes what it gets.
         return std::fs::write(path, text);
     }
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
         .tempfile_in(directory)?;
@@ -177,6 +142,5 @@ fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 fn columns() -> usize {
-    rustix::termios::tcgetwinsize(std::io::stderr())
-        .map_or(WIDTH, |size| usize::from(size.ws_col).max(40))
+    rustix::termios::tcgetwinsize(std::io::stderr()).map_or(WIDTH, |size| usize::from(size.ws_col).max(40))
 }

@@ -21,17 +21,9 @@ impl DumpFacts {
             .lines()
             .take(60)
             .find_map(|line| line.strip_prefix("-- Dumped from database version "))
-            .and_then(|version| {
-                version
-                    .split(|c: char| !c.is_ascii_digit())
-                    .next()?
-                    .parse()
-                    .ok()
-            });
-        let database = text
-            .lines()
-            .filter(|line| line.starts_with("CREATE DATABASE "))
-            .find_map(database_created);
+            .and_then(|version| version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
+        let database =
+            text.lines().filter(|line| line.starts_with("CREATE DATABASE ")).find_map(database_created);
         Self { major, database }
     }
 }
@@ -40,9 +32,7 @@ impl DumpFacts {
 pub fn database_created(statement: &str) -> Option<DatabaseName> {
     let words = words(statement);
     let creates = words.first()?.is("create") && words.get(1)?.is("database");
-    creates
-        .then(|| words.get(2)?.identifier().map(DatabaseName::new))
-        .flatten()
+    creates.then(|| words.get(2)?.identifier().map(DatabaseName::new)).flatten()
 }
 
 /// The password that a statement gives to a role.
@@ -75,9 +65,8 @@ pub fn stated_password(statement: &str) -> Option<StatedPassword> {
 /// Whether PostgreSQL takes the text for an already hashed password (`get_password_type` in its
 /// `src/backend/libpq/crypt.c`).
 fn is_hash(text: &str) -> bool {
-    let md5 = text.len() == 35
-        && text.starts_with("md5")
-        && text.chars().skip(3).all(|c| c.is_ascii_hexdigit());
+    let md5 =
+        text.len() == 35 && text.starts_with("md5") && text.chars().skip(3).all(|c| c.is_ascii_hexdigit());
     md5 || text.starts_with("SCRAM-SHA-256$")
 }
 
@@ -87,11 +76,8 @@ pub fn roles_named(statement: &str) -> Vec<RoleName> {
     let mut roles = Vec::new();
     let keyword_at = |at: usize, keyword: &str| words.get(at).is_some_and(|word| word.is(keyword));
     let starts = |keyword: &str| keyword_at(0, keyword);
-    let role_statement = [
-        "grant", "revoke", "alter", "create", "set", "reassign", "comment",
-    ]
-    .iter()
-    .any(|verb| starts(verb));
+    let role_statement =
+        ["grant", "revoke", "alter", "create", "set", "reassign", "comment"].iter().any(|verb| starts(verb));
     if !role_statement {
         return roles;
     }
@@ -102,8 +88,7 @@ pub fn roles_named(statement: &str) -> Vec<RoleName> {
                 || (at > 0 && keyword_at(at - 1, "owner"))
                 || (keyword_at(1, "policy") && (starts("create") || starts("alter")))
                 || (starts("alter") && keyword_at(1, "default"))
-        }) || (keyword_at(at, "from")
-            && (starts("revoke") || keyword_at(1, "default")))
+        }) || (keyword_at(at, "from") && (starts("revoke") || keyword_at(1, "default")))
             || (keyword_at(at, "authorization") && !keyword_at(at.saturating_sub(1), "reset"))
             || (keyword_at(at, "role") && at > 0 && keyword_at(at - 1, "for"))
             || (keyword_at(at, "user") && at > 0 && keyword_at(at - 1, "for"))
@@ -122,9 +107,7 @@ pub fn roles_named(statement: &str) -> Vec<RoleName> {
                 Word::Quoted(name) => roles.push(RoleName::new(name)),
                 Word::Bare(name) if !is_special(name) => roles.push(RoleName::new(name)),
                 // `SET SESSION AUTHORIZATION 'name'`
-                Word::Text(name) if keyword_at(at, "authorization") => {
-                    roles.push(RoleName::new(name))
-                }
+                Word::Text(name) if keyword_at(at, "authorization") => roles.push(RoleName::new(name)),
                 _ => {}
             }
             if words.get(next + 1) != Some(&Word::Sign(',')) {
@@ -141,10 +124,7 @@ pub fn roles_named(statement: &str) -> Vec<RoleName> {
 /// Words that stand for a role without being its name (PostgreSQL manual, GRANT), and the keyword that
 /// may follow `FOR` in their place.
 fn is_special(word: &str) -> bool {
-    matches!(
-        word,
-        "public" | "current_user" | "session_user" | "current_role" | "default" | "user" | "role"
-    )
+    matches!(word, "public" | "current_user" | "session_user" | "current_role" | "default" | "user" | "role")
 }
 
 #[cfg(test)]
@@ -152,37 +132,20 @@ mod tests {
     use super::*;
 
     fn named(statement: &str) -> Vec<String> {
-        roles_named(statement)
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        roles_named(statement).iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn roles_are_found_wherever_the_grammar_has_them() {
-        assert_eq!(
-            named("ALTER TABLE public.t OWNER TO app_owner"),
-            ["app_owner"]
-        );
-        assert_eq!(
-            named("GRANT SELECT ON TABLE public.t TO a, \"B c\" WITH GRANT OPTION"),
-            ["B c", "a"]
-        );
-        assert_eq!(
-            named("GRANT g TO m WITH ADMIN OPTION GRANTED BY postgres"),
-            ["m", "postgres"]
-        );
+        assert_eq!(named("ALTER TABLE public.t OWNER TO app_owner"), ["app_owner"]);
+        assert_eq!(named("GRANT SELECT ON TABLE public.t TO a, \"B c\" WITH GRANT OPTION"), ["B c", "a"]);
+        assert_eq!(named("GRANT g TO m WITH ADMIN OPTION GRANTED BY postgres"), ["m", "postgres"]);
         assert_eq!(named("REVOKE ALL ON SCHEMA s FROM PUBLIC, x"), ["x"]);
         assert_eq!(
-            named(
-                "ALTER DEFAULT PRIVILEGES FOR ROLE deploy IN SCHEMA s GRANT SELECT ON TABLES TO r"
-            ),
+            named("ALTER DEFAULT PRIVILEGES FOR ROLE deploy IN SCHEMA s GRANT SELECT ON TABLES TO r"),
             ["deploy", "r"]
         );
-        assert_eq!(
-            named("CREATE POLICY p ON t FOR SELECT TO tenant USING (true)"),
-            ["tenant"]
-        );
+        assert_eq!(named("CREATE POLICY p ON t FOR SELECT TO tenant USING (true)"), ["tenant"]);
         assert_eq!(named("SET SESSION AUTHORIZATION team_lead"), ["team_lead"]);
         assert_eq!(named("CREATE SCHEMA s AUTHORIZATION boss"), ["boss"]);
     }
@@ -196,8 +159,7 @@ mod tests {
 
     #[test]
     fn passwords_in_the_clear_are_told_from_hashes() {
-        let stated =
-            stated_password("ALTER ROLE a WITH LOGIN PASSWORD 'r3''port' VALID UNTIL 'infinity'");
+        let stated = stated_password("ALTER ROLE a WITH LOGIN PASSWORD 'r3''port' VALID UNTIL 'infinity'");
         assert_eq!(stated.unwrap().clear.as_deref(), Some("r3'port"));
         let hash = "CREATE ROLE a PASSWORD 'md5aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'";
         assert_eq!(stated_password(hash).unwrap().clear, None);

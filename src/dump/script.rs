@@ -47,11 +47,7 @@ struct Cutter<'a> {
 /// # Errors
 /// When a quote, a comment or `COPY` data does not end.
 pub fn split(text: &str) -> Result<Vec<Item<'_>>, ScriptError> {
-    let mut cutter = Cutter {
-        text,
-        at: 0,
-        line: 1,
-    };
+    let mut cutter = Cutter { text, at: 0, line: 1 };
     let mut items = Vec::new();
     loop {
         cutter.skip_blank()?;
@@ -61,11 +57,7 @@ pub fn split(text: &str) -> Result<Vec<Item<'_>>, ScriptError> {
         if byte == b'\\' {
             let (line, start) = (cutter.line, cutter.at);
             cutter.to_line_end();
-            items.push(Item {
-                line,
-                text: cutter.since(start).trim_end(),
-                kind: ItemKind::Command,
-            });
+            items.push(Item { line, text: cutter.since(start).trim_end(), kind: ItemKind::Command });
         } else if byte == b';' {
             cutter.advance(1);
         } else {
@@ -77,21 +69,14 @@ pub fn split(text: &str) -> Result<Vec<Item<'_>>, ScriptError> {
             } else {
                 ItemKind::Statement
             };
-            items.push(Item {
-                line,
-                text: statement,
-                kind,
-            });
+            items.push(Item { line, text: statement, kind });
         }
     }
 }
 
 fn copies_from_stdin(statement: &str) -> bool {
     let mut words = statement.split_ascii_whitespace();
-    if !words
-        .next()
-        .is_some_and(|word| word.eq_ignore_ascii_case("copy"))
-    {
+    if !words.next().is_some_and(|word| word.eq_ignore_ascii_case("copy")) {
         return false;
     }
     let words: Vec<_> = words.collect();
@@ -122,10 +107,7 @@ impl<'a> Cutter<'a> {
     }
 
     fn to_line_end(&mut self) {
-        let length = self
-            .rest()
-            .find('\n')
-            .map_or(self.rest().len(), |at| at + 1);
+        let length = self.rest().find('\n').map_or(self.rest().len(), |at| at + 1);
         self.advance(length);
     }
 
@@ -137,9 +119,7 @@ impl<'a> Cutter<'a> {
                 (Some(b'-'), Some(b'-')) => self.to_line_end(),
                 (Some(b'/'), Some(b'*')) => self.block_comment()?,
                 // A byte order mark, which psql passes over too.
-                (Some(0xEF), _) if self.at == 0 && self.rest().starts_with('\u{feff}') => {
-                    self.advance(3)
-                }
+                (Some(0xEF), _) if self.at == 0 && self.rest().starts_with('\u{feff}') => self.advance(3),
                 _ => return Ok(()),
             }
         }
@@ -164,10 +144,7 @@ impl<'a> Cutter<'a> {
                 }
                 (Some(_), _) => self.advance(1),
                 (None, _) => {
-                    return Err(ScriptError {
-                        line,
-                        what: "a comment",
-                    });
+                    return Err(ScriptError { line, what: "a comment" });
                 }
             }
         }
@@ -213,10 +190,7 @@ impl<'a> Cutter<'a> {
                 self.advance(tag.len() + body + tag.len());
                 Ok(true)
             }
-            None => Err(ScriptError {
-                line,
-                what: "a dollar-quoted text",
-            }),
+            None => Err(ScriptError { line, what: "a dollar-quoted text" }),
         }
     }
 
@@ -252,9 +226,10 @@ impl<'a> Cutter<'a> {
                 }
                 _ if byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80 => {
                     let start = self.at;
-                    while self.peek(0).is_some_and(|b| {
-                        b.is_ascii_alphanumeric() || b == b'_' || b == b'$' || b >= 0x80
-                    }) {
+                    while self
+                        .peek(0)
+                        .is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'$' || b >= 0x80)
+                    {
                         self.advance(1);
                     }
                     let word = self.since(start).to_ascii_lowercase();
@@ -286,10 +261,7 @@ impl<'a> Cutter<'a> {
         let start = self.at;
         loop {
             if self.rest().is_empty() {
-                return Err(ScriptError {
-                    line,
-                    what: "COPY data",
-                });
+                return Err(ScriptError { line, what: "COPY data" });
             }
             let line_start = self.at;
             self.to_line_end();
@@ -304,8 +276,7 @@ fn creates_routine(first_words: &[String]) -> bool {
     let words: Vec<_> = first_words.iter().map(String::as_str).collect();
     matches!(
         words.as_slice(),
-        ["create", "function" | "procedure", ..]
-            | ["create", "or", "replace", "function" | "procedure", ..]
+        ["create", "function" | "procedure", ..] | ["create", "or", "replace", "function" | "procedure", ..]
     )
 }
 
@@ -314,22 +285,16 @@ mod tests {
     use super::*;
 
     fn texts(script: &str) -> Vec<(usize, &str)> {
-        split(script)
-            .unwrap()
-            .iter()
-            .map(|item| (item.line, item.text))
-            .collect()
+        split(script).unwrap().iter().map(|item| (item.line, item.text)).collect()
     }
 
     #[test]
     fn semicolons_inside_quotes_comments_and_bodies_end_nothing() {
-        let script = "SELECT ';', \";\", E'\\';', $$;$$, $a$;$$;$a$; -- ;\n/* ; /* ; */ ; */\nSELECT (1;2);\n";
+        let script =
+            "SELECT ';', \";\", E'\\';', $$;$$, $a$;$$;$a$; -- ;\n/* ; /* ; */ ; */\nSELECT (1;2);\n";
         assert_eq!(
             texts(script),
-            [
-                (1, "SELECT ';', \";\", E'\\';', $$;$$, $a$;$$;$a$"),
-                (3, "SELECT (1;2)")
-            ]
+            [(1, "SELECT ';', \";\", E'\\';', $$;$$, $a$;$$;$a$"), (3, "SELECT (1;2)")]
         );
     }
 
@@ -342,7 +307,8 @@ mod tests {
 
     #[test]
     fn commands_and_copy_data_are_told_apart() {
-        let script = "\\restrict abc\nCOPY public.t (a, b) FROM stdin;\n1\tx;y\n\\.\n\n\\unrestrict abc\nSELECT 1";
+        let script =
+            "\\restrict abc\nCOPY public.t (a, b) FROM stdin;\n1\tx;y\n\\.\n\n\\unrestrict abc\nSELECT 1";
         let items = split(script).unwrap();
         assert_eq!(items.len(), 4);
         assert_eq!(items[0].kind, ItemKind::Command);
@@ -354,10 +320,7 @@ mod tests {
     fn what_never_ends_is_named_with_its_line() {
         assert_eq!(
             split("SELECT 1;\nSELECT 'abc").unwrap_err(),
-            ScriptError {
-                line: 2,
-                what: "a quoted text"
-            }
+            ScriptError { line: 2, what: "a quoted text" }
         );
         assert_eq!(split("/* a").unwrap_err().what, "a comment");
     }

@@ -46,11 +46,7 @@ pub fn words(statement: &str) -> Vec<Word> {
                     }
                     text.push(inner);
                 }
-                words.push(if c == '"' {
-                    Word::Quoted(text)
-                } else {
-                    Word::Text(text)
-                });
+                words.push(if c == '"' { Word::Quoted(text) } else { Word::Text(text) });
             }
             '-' if chars.peek() == Some(&'-') => {
                 for inner in chars.by_ref() {

@@ -76,15 +76,10 @@ pub fn build(overrides: &Overrides, directory: &Path) -> Result<Plan, PlanError>
     };
     let (source, file, base) = match &path {
         Some(path) => {
-            let shown = overrides
-                .config
-                .clone()
-                .unwrap_or_else(|| short(path, directory));
+            let shown = overrides.config.clone().unwrap_or_else(|| short(path, directory));
             let (mut source, file) = read::read(path)?;
             source.path = shown;
-            let base = path
-                .parent()
-                .map_or_else(|| directory.to_owned(), Path::to_owned);
+            let base = path.parent().map_or_else(|| directory.to_owned(), Path::to_owned);
             (Some(source), file, base)
         }
         None if overrides.schema.is_empty() => {
@@ -94,23 +89,14 @@ pub fn build(overrides: &Overrides, directory: &Path) -> Result<Plan, PlanError>
                     read::FILE_NAME,
                     directory.display()
                 ),
-                help: "name one with --config; `thirdrun demo --write DIR` writes an example to begin from".to_owned(),
+                help: "name one with --config; `thirdrun demo --write DIR` writes an example to begin from"
+                    .to_owned(),
             });
         }
         None => (None, RehearsalFile::default(), directory.to_owned()),
     };
-    let source = source.unwrap_or(Source {
-        path: PathBuf::new(),
-        text: "".into(),
-    });
-    Builder {
-        overrides,
-        directory,
-        base: &base,
-        source: &source,
-        file: &file,
-    }
-    .plan()
+    let source = source.unwrap_or(Source { path: PathBuf::new(), text: "".into() });
+    Builder { overrides, directory, base: &base, source: &source, file: &file }.plan()
 }
 
 /// A path as one would type it from `directory`.
@@ -129,20 +115,10 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn plan(&self) -> Result<Plan, PlanError> {
         let (file, overrides) = (self.file, self.overrides);
-        let schema = self.dumps(
-            &overrides.schema,
-            "--schema",
-            file.clone.schema.as_ref(),
-            Some("schema.sql"),
-            true,
-        )?;
-        let roles = self.dumps(
-            &overrides.roles,
-            "--roles",
-            file.clone.roles.as_ref(),
-            Some("roles.sql"),
-            false,
-        )?;
+        let schema =
+            self.dumps(&overrides.schema, "--schema", file.clone.schema.as_ref(), Some("schema.sql"), true)?;
+        let roles =
+            self.dumps(&overrides.roles, "--roles", file.clone.roles.as_ref(), Some("roles.sql"), false)?;
         let load = self.dumps(&[], "", file.data.load.as_ref(), None, false)?;
         let said = schema.first().map(DumpFile::facts).unwrap_or_default();
         let database = match &file.clone.database {
@@ -155,10 +131,8 @@ impl Builder<'_> {
         let workers = workers(&file.worker, self.source, self.base, count)?;
         if workers.is_empty() {
             return Err(PlanError::Usage {
-                message: "there is no worker, so there is nothing that a script could break"
-                    .to_owned(),
-                help: "describe each automation in a [[worker]] entry of the rehearsal file"
-                    .to_owned(),
+                message: "there is no worker, so there is nothing that a script could break".to_owned(),
+                help: "describe each automation in a [[worker]] entry of the rehearsal file".to_owned(),
             });
         }
         self.check_breaks(&workers)?;
@@ -166,16 +140,11 @@ impl Builder<'_> {
             backend: overrides.backend,
             major: match (overrides.postgres, &file.clone.postgres) {
                 (Some(major), _) => Some(major),
-                (None, Some(stated)) => {
-                    Some(self.major(stated.as_ref().0.as_str(), stated.span())?)
-                }
+                (None, Some(stated)) => Some(self.major(stated.as_ref().0.as_str(), stated.span())?),
                 (None, None) => said.major,
             },
             image: file.clone.image.clone(),
-            postgres_bin: overrides
-                .postgres_bin
-                .as_ref()
-                .map(|bin| self.directory.join(bin)),
+            postgres_bin: overrides.postgres_bin.as_ref().map(|bin| self.directory.join(bin)),
             settings: texts(&file.clone.settings),
             hba: file.clone.hba.clone(),
             bootstrap: bootstrap.clone(),
@@ -202,13 +171,7 @@ impl Builder<'_> {
                 .map(|entry| (WorkerName::new(entry.name.as_ref()), entry.role.span()))
                 .collect(),
         };
-        Ok(Plan {
-            sandbox,
-            seed,
-            workers,
-            runs,
-            places,
-        })
+        Ok(Plan { sandbox, seed, workers, runs, places })
     }
 
     /// The dumps that a flag names, else the file, else the default where it exists.
@@ -222,10 +185,7 @@ impl Builder<'_> {
     ) -> Result<Vec<DumpFile>, PlanError> {
         if !flagged.is_empty() {
             let help = format!("{flag} names a file that pg_dump or pg_dumpall wrote");
-            return flagged
-                .iter()
-                .map(|path| dump(&self.directory.join(path), path, &help))
-                .collect();
+            return flagged.iter().map(|path| dump(&self.directory.join(path), path, &help)).collect();
         }
         if let Some(stated) = stated {
             let read = |path: &PathBuf| {
@@ -237,11 +197,7 @@ impl Builder<'_> {
                         "paths are relative to the rehearsal file",
                     ));
                 }
-                dump(
-                    &full,
-                    &short(&full, self.directory),
-                    "its permissions must let you read it",
-                )
+                dump(&full, &short(&full, self.directory), "its permissions must let you read it")
             };
             return stated.as_ref().0.iter().map(read).collect();
         }
@@ -275,11 +231,8 @@ impl Builder<'_> {
                 let most = usize::try_from(runs).unwrap_or(usize::MAX);
                 if most > all {
                     return Err(PlanError::Usage {
-                        message: format!(
-                            "the rehearsal file lists {all} runs, so {runs} cannot be made"
-                        ),
-                        help: "add [[run]] entries, or name a script to run it so many times"
-                            .to_owned(),
+                        message: format!("the rehearsal file lists {all} runs, so {runs} cannot be made"),
+                        help: "add [[run]] entries, or name a script to run it so many times".to_owned(),
                     });
                 }
                 return self
@@ -291,22 +244,12 @@ impl Builder<'_> {
                     .map(|(entry, n)| self.run(n, entry))
                     .collect();
             }
-            return self
-                .file
-                .run
-                .iter()
-                .zip(1..)
-                .map(|(entry, number)| self.run(number, entry))
-                .collect();
+            return self.file.run.iter().zip(1..).map(|(entry, number)| self.run(number, entry)).collect();
         }
         let runs = match (self.overrides.runs, &section.runs) {
             (Some(runs), _) => runs,
             (None, Some(runs)) if *runs.as_ref() == 0 => {
-                return Err(self.source.at(
-                    runs.span(),
-                    "a rehearsal needs a run",
-                    "write runs = 3",
-                ));
+                return Err(self.source.at(runs.span(), "a rehearsal needs a run", "write runs = 3"));
             }
             (None, Some(runs)) => *runs.as_ref(),
             (None, None) => 3,
@@ -337,22 +280,13 @@ impl Builder<'_> {
                 });
             }
         };
-        let script = script.canonicalize().map_err(super::error::unreadable(
-            &shown,
-            "name a script: a .sql file or an executable",
-        ))?;
-        let role = self
-            .overrides
-            .role
-            .as_ref()
-            .or(entry.role.as_ref())
-            .or(section.role.as_ref());
+        let script = script
+            .canonicalize()
+            .map_err(super::error::unreadable(&shown, "name a script: a .sql file or an executable"))?;
+        let role = self.overrides.role.as_ref().or(entry.role.as_ref()).or(section.role.as_ref());
         let mut vars = texts(&section.vars);
         vars.extend(texts(&entry.vars));
-        let env = section
-            .env
-            .iter()
-            .filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
+        let env = section.env.iter().filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
         let spec = RunSpec {
             number: RunNumber(number),
             script,
@@ -369,11 +303,7 @@ impl Builder<'_> {
             env: env.collect(),
             image: section.image.clone(),
             may_fail: section.allow_failure || entry.fails,
-            breaks: entry
-                .breaks
-                .iter()
-                .map(|name| WorkerName::new(name.as_ref()))
-                .collect(),
+            breaks: entry.breaks.iter().map(|name| WorkerName::new(name.as_ref())).collect(),
         };
         let executable = rustix::fs::access(&spec.script, rustix::fs::Access::EXEC_OK).is_ok();
         if !spec.is_sql() && !executable {
@@ -387,10 +317,7 @@ impl Builder<'_> {
 
     fn check_breaks(&self, workers: &[WorkerSpec]) -> Result<(), PlanError> {
         for stated in self.file.run.iter().flat_map(|run| &run.breaks) {
-            if !workers
-                .iter()
-                .any(|worker| worker.name.as_str() == stated.as_ref())
-            {
+            if !workers.iter().any(|worker| worker.name.as_str() == stated.as_ref()) {
                 return Err(self.source.unknown(
                     stated.span(),
                     format!("there is no worker '{}'", stated.as_ref()),
@@ -405,10 +332,7 @@ impl Builder<'_> {
 }
 
 fn texts(values: &BTreeMap<String, Setting>) -> BTreeMap<String, String> {
-    values
-        .iter()
-        .map(|(name, value)| (name.clone(), value.0.clone()))
-        .collect()
+    values.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect()
 }
 
 impl Plan {
@@ -426,9 +350,7 @@ impl Plan {
                 "worker '{}' logs in as '{}', a role that the clone does not have",
                 worker.name, worker.role
             );
-            if let (Some(source), Some(span)) =
-                (&self.places.source, self.places.roles.get(&worker.name))
-            {
+            if let (Some(source), Some(span)) = (&self.places.source, self.places.roles.get(&worker.name)) {
                 return Err(source.unknown(
                     span.clone(),
                     message,

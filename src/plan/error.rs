@@ -55,12 +55,7 @@ pub enum PlanError {
 
 impl Source {
     /// An error at a place of this text.
-    pub fn at(
-        &self,
-        span: Range<usize>,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) -> PlanError {
+    pub fn at(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> PlanError {
         PlanError::Place {
             source_text: self.clone(),
             span,
@@ -91,15 +86,8 @@ impl Source {
                 None => Some(format!("{list}: {}", known.join(", "))),
             },
             instead: nearest.map(|name| {
-                let quoted = self
-                    .text
-                    .get(span)
-                    .is_some_and(|text| text.starts_with(['"', '\'']));
-                if quoted {
-                    format!("\"{name}\"")
-                } else {
-                    name.to_owned()
-                }
+                let quoted = self.text.get(span).is_some_and(|text| text.starts_with(['"', '\'']));
+                if quoted { format!("\"{name}\"") } else { name.to_owned() }
             }),
         }
     }
@@ -116,46 +104,24 @@ impl PlanError {
 
     /// The error with its place as compilers show it; none where it has no place.
     pub fn snippet(&self, colours: bool) -> Option<String> {
-        let Self::Place {
-            source_text,
-            span,
-            message,
-            help,
-            instead,
-        } = self
-        else {
+        let Self::Place { source_text, span, message, help, instead } = self else {
             return None;
         };
         let path = source_text.path.to_string_lossy();
         let text: &str = &source_text.text;
-        let snippet = Snippet::source(text)
-            .path(path.as_ref())
-            .annotation(AnnotationKind::Primary.span(span.clone()));
-        let mut groups: Vec<Group<'_>> = vec![
-            Level::ERROR
-                .primary_title(message.as_str())
-                .element(snippet),
-        ];
+        let snippet =
+            Snippet::source(text).path(path.as_ref()).annotation(AnnotationKind::Primary.span(span.clone()));
+        let mut groups: Vec<Group<'_>> = vec![Level::ERROR.primary_title(message.as_str()).element(snippet)];
         match (help, instead) {
-            (Some(help), Some(instead)) => groups.push(
-                Level::HELP.secondary_title(help.as_str()).element(
-                    Snippet::source(text)
-                        .path(path.as_ref())
-                        .patch(Patch::new(span.clone(), instead.as_str())),
-                ),
-            ),
+            (Some(help), Some(instead)) => groups.push(Level::HELP.secondary_title(help.as_str()).element(
+                Snippet::source(text).path(path.as_ref()).patch(Patch::new(span.clone(), instead.as_str())),
+            )),
             (Some(help), None) => {
-                groups.push(Group::with_title(
-                    Level::HELP.secondary_title(help.as_str()),
-                ));
+                groups.push(Group::with_title(Level::HELP.secondary_title(help.as_str())));
             }
             (None, _) => {}
         }
-        let renderer = if colours {
-            Renderer::styled()
-        } else {
-            Renderer::plain()
-        };
+        let renderer = if colours { Renderer::styled() } else { Renderer::plain() };
         Some(renderer.render(&groups).to_string())
     }
 }
@@ -166,10 +132,7 @@ pub fn line_of(text: &str, offset: usize) -> usize {
 }
 
 /// Makes an error of a file that cannot be read.
-pub(super) fn unreadable(
-    path: &Path,
-    help: impl Into<String>,
-) -> impl FnOnce(std::io::Error) -> PlanError {
+pub(super) fn unreadable(path: &Path, help: impl Into<String>) -> impl FnOnce(std::io::Error) -> PlanError {
     let (path, help) = (path.to_owned(), help.into());
     move |source| PlanError::Read { path, source, help }
 }

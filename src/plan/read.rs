@@ -11,10 +11,7 @@ pub const FILE_NAME: &str = "thirdrun.toml";
 
 /// The rehearsal file of this directory or of the nearest parent that has one.
 pub fn find(directory: &Path) -> Option<PathBuf> {
-    directory
-        .ancestors()
-        .map(|parent| parent.join(FILE_NAME))
-        .find(|path| path.is_file())
+    directory.ancestors().map(|parent| parent.join(FILE_NAME)).find(|path| path.is_file())
 }
 
 /// Reads a rehearsal file.
@@ -22,12 +19,9 @@ pub fn find(directory: &Path) -> Option<PathBuf> {
 /// # Errors
 /// When it cannot be read or does not have the shape of one.
 pub fn read(path: &Path) -> Result<(Source, RehearsalFile), PlanError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(unreadable(path, "name the rehearsal file with --config"))?;
-    let source = Source {
-        path: path.to_owned(),
-        text: text.into(),
-    };
+    let text =
+        std::fs::read_to_string(path).map_err(unreadable(path, "name the rehearsal file with --config"))?;
+    let source = Source { path: path.to_owned(), text: text.into() };
     let file = parse(&source)?;
     Ok((source, file))
 }
@@ -40,13 +34,7 @@ pub(super) fn parse(source: &Source) -> Result<RehearsalFile, PlanError> {
                 // The span of an unknown key is the key itself, or its whole table's header.
                 let span = key_within(&source.text, span, &key);
                 let message = format!("unknown key '{key}'");
-                source.unknown(
-                    span,
-                    message,
-                    &key,
-                    known.iter().map(String::as_str),
-                    "the keys here are",
-                )
+                source.unknown(span, message, &key, known.iter().map(String::as_str), "the keys here are")
             }
             None => PlanError::Place {
                 source_text: source.clone(),
@@ -78,41 +66,23 @@ fn key_within(text: &str, span: std::ops::Range<usize>, key: &str) -> std::ops::
 /// Reads a dump; errors call it by the path that the user knows it by.
 pub(super) fn dump(full: &Path, path: &Path, help: &str) -> Result<DumpFile, PlanError> {
     let custom = |what: &str, convert: String| PlanError::Usage {
-        message: format!(
-            "{} is {what}; only plain SQL dumps are read",
-            path.display()
-        ),
+        message: format!("{} is {what}; only plain SQL dumps are read", path.display()),
         help: convert,
     };
     if full.is_dir() {
-        let convert = format!(
-            "turn it into one: pg_restore --schema-only -f schema.sql {}",
-            path.display()
-        );
+        let convert = format!("turn it into one: pg_restore --schema-only -f schema.sql {}", path.display());
         return Err(custom("a directory", convert));
     }
     let bytes = std::fs::read(full).map_err(unreadable(path, help))?;
     if bytes.starts_with(b"PGDMP") {
-        let convert = format!(
-            "turn it into one: pg_restore --schema-only -f schema.sql {}",
-            path.display()
-        );
+        let convert = format!("turn it into one: pg_restore --schema-only -f schema.sql {}", path.display());
         return Err(custom("a dump in custom format", convert));
     }
     match String::from_utf8(bytes) {
-        Ok(text) => Ok(DumpFile {
-            path: path.to_owned(),
-            text,
-        }),
+        Ok(text) => Ok(DumpFile { path: path.to_owned(), text }),
         Err(error) => {
             let valid = error.utf8_error().valid_up_to();
-            let line = error
-                .as_bytes()
-                .iter()
-                .take(valid)
-                .filter(|byte| **byte == b'\n')
-                .count()
-                + 1;
+            let line = error.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count() + 1;
             Err(PlanError::Usage {
                 message: format!("{}:{line}: the text is not UTF-8", path.display()),
                 help: "dump it again with `pg_dump --encoding=UTF8`".to_owned(),
@@ -126,11 +96,7 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> PlanError {
-        parse(&Source {
-            path: "thirdrun.toml".into(),
-            text: text.into(),
-        })
-        .unwrap_err()
+        parse(&Source { path: "thirdrun.toml".into(), text: text.into() }).unwrap_err()
     }
 
     #[test]
@@ -138,34 +104,20 @@ mod tests {
         let error = error("[clone]\nschema = \"a.sql\"\n\n[script]\ntimeuot = \"3s\"\n");
         assert_eq!(error.to_string(), "thirdrun.toml:5: unknown key 'timeuot'");
         assert_eq!(error.help(), Some("did you mean 'timeout'?"));
-        assert!(
-            error
-                .snippet(false)
-                .unwrap()
-                .contains("5 | timeuot = \"3s\""),
-            "{:?}",
-            error.snippet(false)
-        );
+        assert!(error.snippet(false).unwrap().contains("5 | timeuot = \"3s\""), "{:?}", error.snippet(false));
     }
 
     #[test]
     fn an_unknown_section_and_an_unknown_key_of_a_worker_are_found() {
-        assert_eq!(
-            error("[clones]\n").to_string(),
-            "thirdrun.toml:1: unknown key 'clones'"
-        );
-        let text =
-            "[[worker]]\nname = \"a\"\nrole = \"b\"\nsql = \"SELECT 1\"\nsesion = \"keep\"\n";
+        assert_eq!(error("[clones]\n").to_string(), "thirdrun.toml:1: unknown key 'clones'");
+        let text = "[[worker]]\nname = \"a\"\nrole = \"b\"\nsql = \"SELECT 1\"\nsesion = \"keep\"\n";
         assert_eq!(error(text).help(), Some("did you mean 'session'?"));
     }
 
     #[test]
     fn values_of_the_wrong_kind_are_shown_in_their_place() {
         let error = error("[script]\ntimeout = 5\n");
-        assert!(
-            error.to_string().starts_with("thirdrun.toml:2: "),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("thirdrun.toml:2: "), "{error}");
         assert!(error.to_string().contains("length of time"), "{error}");
     }
 }

@@ -133,24 +133,15 @@ fn boolean(truth: bool) -> &'static str {
 }
 
 fn time(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|_| {
-        format!("'{text}' is no length of time; write it like \"500ms\", \"2s\" or \"1m 30s\"")
-    })
+    humantime::parse_duration(text)
+        .map_err(|_| format!("'{text}' is no length of time; write it like \"500ms\", \"2s\" or \"1m 30s\""))
 }
 
 fn rows(text: &str) -> Result<RowsExpected, String> {
     let wrong = || format!("'{text}' is no number of rows; write it like 1 or \">=1\"");
     match text.trim().strip_prefix(">=") {
-        Some(least) => least
-            .trim()
-            .parse()
-            .map(RowsExpected::AtLeast)
-            .map_err(|_| wrong()),
-        None => text
-            .trim()
-            .parse()
-            .map(RowsExpected::Exactly)
-            .map_err(|_| wrong()),
+        Some(least) => least.trim().parse().map(RowsExpected::AtLeast).map_err(|_| wrong()),
+        None => text.trim().parse().map(RowsExpected::Exactly).map_err(|_| wrong()),
     }
 }
 

@@ -66,26 +66,16 @@ fn worker(
 ) -> Result<WorkerSpec, PlanError> {
     let name = entry.name.as_ref();
     if name.trim().is_empty() {
-        return Err(source.at(
-            entry.name.span(),
-            "a worker needs a name",
-            "reports call it by that name",
-        ));
+        return Err(source.at(entry.name.span(), "a worker needs a name", "reports call it by that name"));
     }
-    let connections = entry
-        .connections
-        .as_ref()
-        .map_or(1, |connections| *connections.as_ref());
+    let connections = entry.connections.as_ref().map_or(1, |connections| *connections.as_ref());
     if let Some(place) = &entry.connections
         && (connections == 0 || entry.session != Some(SessionKind::Pool))
     {
         let (message, help) = if connections == 0 {
             ("a pool needs a connection", "write connections = 1 or more")
         } else {
-            (
-                "only a pool has several connections",
-                "write session = \"pool\" beside it",
-            )
+            ("only a pool has several connections", "write session = \"pool\" beside it")
         };
         return Err(source.at(place.span(), message, help));
     }
@@ -100,8 +90,7 @@ fn worker(
         ));
     }
     let time = |time: &Option<super::values::Time>, default: u64| {
-        time.as_ref()
-            .map_or(Duration::from_millis(default), |time| time.0)
+        time.as_ref().map_or(Duration::from_millis(default), |time| time.0)
     };
     Ok(WorkerSpec {
         name: WorkerName::new(name),
@@ -126,9 +115,8 @@ fn work(entry: &WorkerEntry, source: &Source, directory: &Path) -> Result<StepWo
     let name = entry.name.as_ref();
     let at_name = |message: String, help: &str| Err(source.at(entry.name.span(), message, help));
     let short = entry.sql.is_some();
-    let ways = usize::from(short)
-        + usize::from(entry.command.is_some())
-        + usize::from(!entry.step.is_empty());
+    let ways =
+        usize::from(short) + usize::from(entry.command.is_some()) + usize::from(!entry.step.is_empty());
     if ways > 1 {
         return at_name(
             format!("worker '{name}' says in more than one way what it does"),
@@ -173,12 +161,7 @@ fn work(entry: &WorkerEntry, source: &Source, directory: &Path) -> Result<StepWo
             "write sql = \"…\", command = [\"…\"] or [[worker.step]] entries",
         );
     }
-    entry
-        .step
-        .iter()
-        .map(|entry| step(entry, source))
-        .collect::<Result<_, _>>()
-        .map(StepWork::Steps)
+    entry.step.iter().map(|entry| step(entry, source)).collect::<Result<_, _>>().map(StepWork::Steps)
 }
 
 fn step(entry: &Spanned<StepEntry>, source: &Source) -> Result<Step, PlanError> {
@@ -192,22 +175,16 @@ fn step(entry: &Spanned<StepEntry>, source: &Source) -> Result<Step, PlanError> 
             rows: step.rows.as_ref().map(|rows| rows.0),
             value: step.value.as_ref().map(|value| value.0.clone()),
         }),
-        _ if step.rows.is_some() || step.value.is_some() => wrong(
-            "only a step with sql has rows or a value",
-            "drop rows and value, or write sql",
-        ),
-        (None, Some(channel), None) => Ok(Step::Notify {
-            channel: channel.clone(),
-        }),
+        _ if step.rows.is_some() || step.value.is_some() => {
+            wrong("only a step with sql has rows or a value", "drop rows and value, or write sql")
+        }
+        (None, Some(channel), None) => Ok(Step::Notify { channel: channel.clone() }),
         (None, None, Some(time)) => Ok(Step::Pause(time.0)),
         (None, None, None) => wrong(
             "this step does nothing",
             "write one of: sql = \"…\", notify = \"channel\", pause = \"300ms\"",
         ),
-        _ => wrong(
-            "this step does more than one thing",
-            "make a [[worker.step]] of each",
-        ),
+        _ => wrong("this step does more than one thing", "make a [[worker.step]] of each"),
     }
 }
 

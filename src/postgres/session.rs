@@ -62,10 +62,7 @@ pub struct QueryFailure {
 
 impl QueryFailure {
     fn from_db(error: &DbError, cut_off: bool) -> Self {
-        let fatal = matches!(
-            error.parsed_severity(),
-            Some(Severity::Fatal | Severity::Panic)
-        );
+        let fatal = matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
         Self {
             sqlstate: SqlState::new(error.code().code()),
             message: error.message().to_owned(),
@@ -133,18 +130,12 @@ impl Wire {
             Self::Unix(stream) => {
                 let std = stream.into_std()?;
                 let twin = std.try_clone()?;
-                (
-                    Self::Unix(UnixStream::from_std(std)?),
-                    Self::Unix(UnixStream::from_std(twin)?),
-                )
+                (Self::Unix(UnixStream::from_std(std)?), Self::Unix(UnixStream::from_std(twin)?))
             }
             Self::Tcp(stream) => {
                 let std = stream.into_std()?;
                 let twin = std.try_clone()?;
-                (
-                    Self::Tcp(TcpStream::from_std(std)?),
-                    Self::Tcp(TcpStream::from_std(twin)?),
-                )
+                (Self::Tcp(TcpStream::from_std(std)?), Self::Tcp(TcpStream::from_std(twin)?))
             }
         })
     }
@@ -219,15 +210,9 @@ impl Session {
     /// What the server refused it with, or 08001 where nobody answered.
     pub async fn open(endpoint: &Endpoint, login: &Login) -> Result<Self, QueryFailure> {
         let unreachable = |error: std::io::Error| {
-            QueryFailure::connection(
-                UNREACHABLE,
-                format!("could not connect to the server: {error}"),
-            )
+            QueryFailure::connection(UNREACHABLE, format!("could not connect to the server: {error}"))
         };
-        let (wire, twin) = Wire::open(endpoint)
-            .await
-            .and_then(Wire::split_off)
-            .map_err(unreachable)?;
+        let (wire, twin) = Wire::open(endpoint).await.and_then(Wire::split_off).map_err(unreachable)?;
         let mut config = tokio_postgres::Config::new();
         config
             .user(login.role.as_str())
@@ -235,28 +220,21 @@ impl Session {
             .dbname(login.database.as_str())
             .application_name(&login.application);
         let (client, mut connection) =
-            config
-                .connect_raw(wire, NoTls)
-                .await
-                .map_err(|error| match error.as_db_error() {
-                    Some(db) => QueryFailure::from_db(db, true),
-                    None => QueryFailure::connection(UNREACHABLE, chain(&error)),
-                })?;
+            config.connect_raw(wire, NoTls).await.map_err(|error| match error.as_db_error() {
+                Some(db) => QueryFailure::from_db(db, true),
+                None => QueryFailure::connection(UNREACHABLE, chain(&error)),
+            })?;
         let ended_with = Arc::new(Mutex::new(None));
         let (sender, notifications) = mpsc::unbounded_channel();
         let driver = tokio::spawn({
             let ended_with = Arc::clone(&ended_with);
             async move {
-                let mut messages = pin!(futures_util::stream::poll_fn(
-                    |cx| connection.poll_message(cx)
-                ));
+                let mut messages = pin!(futures_util::stream::poll_fn(|cx| connection.poll_message(cx)));
                 while let Some(message) = messages.next().await {
                     match message {
                         Ok(AsyncMessage::Notification(notification)) => {
                             // The receiver is gone only when the session is being closed.
-                            let _ = sender.send(Notified {
-                                channel: notification.channel().to_owned(),
-                            });
+                            let _ = sender.send(Notified { channel: notification.channel().to_owned() });
                         }
                         Ok(_) => {}
                         Err(error) => {
@@ -264,22 +242,14 @@ impl Session {
                                 Some(db) => QueryFailure::from_db(db, true),
                                 None => QueryFailure::connection(CUT_OFF, chain(&error)),
                             };
-                            *ended_with.lock().unwrap_or_else(PoisonError::into_inner) =
-                                Some(failure);
+                            *ended_with.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
                             break;
                         }
                     }
                 }
             }
         });
-        Ok(Self {
-            client,
-            endpoint: endpoint.clone(),
-            driver,
-            ended_with,
-            notifications,
-            twin,
-        })
+        Ok(Self { client, endpoint: endpoint.clone(), driver, ended_with, notifications, twin })
     }
 
     /// The driver's client, for what queries by text cannot do.
@@ -292,11 +262,7 @@ impl Session {
         if !self.client.is_closed() {
             return None;
         }
-        let known = self
-            .ended_with
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let known = self.ended_with.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Some(known.unwrap_or_else(|| {
             QueryFailure::connection(CUT_OFF, "the server closed the connection".to_owned())
         }))
@@ -337,8 +303,7 @@ impl Session {
         while !self.driver.is_finished() && begun.elapsed() < Duration::from_secs(1) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        self.cut_off()
-            .unwrap_or_else(|| QueryFailure::connection(CUT_OFF, chain(error)))
+        self.cut_off().unwrap_or_else(|| QueryFailure::connection(CUT_OFF, chain(error)))
     }
 
     /// Asks the server to cancel what the session is running. On return the request has reached the
@@ -347,10 +312,7 @@ impl Session {
         let token = self.client.cancel_token();
         let delivered = async {
             let (wire, twin) = Wire::open(&self.endpoint).await?.split_off()?;
-            token
-                .cancel_query_raw(wire, NoTls)
-                .await
-                .map_err(std::io::Error::other)?;
+            token.cancel_query_raw(wire, NoTls).await.map_err(std::io::Error::other)?;
             twin.drain().await;
             Ok::<_, std::io::Error>(())
         };
@@ -371,12 +333,7 @@ impl Session {
     /// Says goodbye and waits until the backend process has ended, so that the server no longer counts
     /// the session.
     pub async fn close(self) {
-        let Self {
-            client,
-            driver,
-            twin,
-            ..
-        } = self;
+        let Self { client, driver, twin, .. } = self;
         drop(client);
         let gone = async {
             // Its only error is a panic or an abort of the driver; the drain sees either.

@@ -193,25 +193,16 @@ pub struct CauseEntry {
 
 /// Makes the document of a judged rehearsal.
 pub fn document(rehearsal: &Rehearsal, verdict: &Verdict) -> Document {
-    let worker =
-        |(seen, judged): (&WorkerObservation, &Judged)| worker_entry(rehearsal, seen, judged);
+    let worker = |(seen, judged): (&WorkerObservation, &Judged)| worker_entry(rehearsal, seen, judged);
     Document {
         report_version: REPORT_VERSION,
         thirdrun: env!("CARGO_PKG_VERSION").to_owned(),
         verdict: verdict.outcome,
         reasons: verdict.reasons.clone(),
-        sandbox: SandboxFacts {
-            ready_ms: rounded(rehearsal.sandbox.ready_ms),
-            ..rehearsal.sandbox.clone()
-        },
+        sandbox: SandboxFacts { ready_ms: rounded(rehearsal.sandbox.ready_ms), ..rehearsal.sandbox.clone() },
         clone: rehearsal.clone.clone(),
         baseline: Baseline {
-            workers: rehearsal
-                .baseline
-                .iter()
-                .zip(&verdict.baseline)
-                .map(worker)
-                .collect(),
+            workers: rehearsal.baseline.iter().zip(&verdict.baseline).map(worker).collect(),
         },
         runs: rehearsal
             .runs
@@ -258,10 +249,7 @@ fn result_entry(run: &RunObservation) -> ResultEntry {
 }
 
 fn worker_entry(rehearsal: &Rehearsal, seen: &WorkerObservation, judged: &Judged) -> WorkerEntry {
-    let facts = rehearsal
-        .workers
-        .iter()
-        .find(|facts| facts.name == seen.name);
+    let facts = rehearsal.workers.iter().find(|facts| facts.name == seen.name);
     let step_text = |step: Option<u32>| {
         let at = usize::try_from(step?.checked_sub(1)?).ok()?;
         facts?.steps.get(at).cloned()
@@ -278,21 +266,16 @@ fn worker_entry(rehearsal: &Rehearsal, seen: &WorkerObservation, judged: &Judged
             reopened: probe.reopened,
         }
     };
-    let first_failure = seen.while_running.as_ref().and_then(|seen| {
-        seen.iterations
-            .iter()
-            .find_map(|iteration| iteration.failure.as_ref())
-    });
+    let first_failure = seen
+        .while_running
+        .as_ref()
+        .and_then(|seen| seen.iterations.iter().find_map(|iteration| iteration.failure.as_ref()));
     WorkerEntry {
         name: seen.name.clone(),
         role: facts.map_or_else(|| RoleName::new(""), |facts| facts.role.clone()),
         status: judged.status,
         while_running: judged.meanwhile.as_ref().map(|meanwhile| {
-            while_entry(
-                meanwhile,
-                first_failure,
-                facts.map_or(0.0, |facts| facts.max_outage_ms),
-            )
+            while_entry(meanwhile, first_failure, facts.map_or(0.0, |facts| facts.max_outage_ms))
         }),
         existing_session: seen.existing_session.as_ref().map(session),
         new_session: session(&seen.new_session),
@@ -307,24 +290,14 @@ fn worker_entry(rehearsal: &Rehearsal, seen: &WorkerObservation, judged: &Judged
     }
 }
 
-fn explanation(
-    rehearsal: &Rehearsal,
-    worker: &WorkerName,
-    run: RunNumber,
-    status: Status,
-) -> String {
-    let script = rehearsal
-        .runs
-        .iter()
-        .find(|seen| seen.run == run)
-        .map_or("", |seen| seen.script.as_str());
+fn explanation(rehearsal: &Rehearsal, worker: &WorkerName, run: RunNumber, status: Status) -> String {
+    let script = rehearsal.runs.iter().find(|seen| seen.run == run).map_or("", |seen| seen.script.as_str());
     let what = match status {
         Status::Latent => "left it unable to open a new session",
         Status::Ok | Status::Disrupted | Status::Broken => "stopped it",
     };
     let before = rehearsal.runs.iter().rfind(|seen| seen.run < run);
-    let was_there =
-        before.is_none_or(|seen| seen.workers.iter().any(|known| known.name == *worker));
+    let was_there = before.is_none_or(|seen| seen.workers.iter().any(|known| known.name == *worker));
     let known_good = match before {
         Some(before) if was_there => format!("after run {} it still worked", before.run),
         None if rehearsal.baseline.iter().any(|known| known.name == *worker) => {

@@ -46,11 +46,7 @@ fn painted(style: Style, text: &str) -> String {
 }
 
 fn counted(count: u64, one: &str) -> String {
-    if count == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{count} {one}s")
-    }
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
 fn clone_line(document: &Document) -> String {
@@ -70,12 +66,7 @@ fn clone_line(document: &Document) -> String {
     let _ = write!(line, "; {}", sandbox.isolation);
     let mut line = painted(FAINT, &line);
     for skipped in &clone.skipped {
-        let _ = write!(
-            line,
-            "\n{}: left out: {}",
-            painted(UNEASY, &skipped.object),
-            skipped.error
-        );
+        let _ = write!(line, "\n{}: left out: {}", painted(UNEASY, &skipped.object), skipped.error);
     }
     for table in &clone.tables_without_rows {
         let _ = write!(line, "\n{} {table}", painted(UNEASY, "no rows in"));
@@ -85,11 +76,7 @@ fn clone_line(document: &Document) -> String {
 
 /// Times are said to the millisecond below a second, to a tenth of a second above.
 pub(super) fn milliseconds(time: f64) -> String {
-    if time < 1000.0 {
-        format!("{time:.0} ms")
-    } else {
-        format!("{:.1} s", time / 1000.0)
-    }
+    if time < 1000.0 { format!("{time:.0} ms") } else { format!("{:.1} s", time / 1000.0) }
 }
 
 fn script_line(text: &mut String, run: &RunEntry) {
@@ -101,28 +88,13 @@ fn script_line(text: &mut String, run: &RunEntry) {
         (ResultStatus::Failed, _, Some(signal)) => (BAD, format!("was killed by signal {signal}")),
         (ResultStatus::Failed, Some(0) | None, _) => {
             let count = u64::try_from(result.errors.len()).unwrap_or_default();
-            (
-                BAD,
-                format!("ran to its end in {took}, with {}", counted(count, "error")),
-            )
+            (BAD, format!("ran to its end in {took}, with {}", counted(count, "error")))
         }
-        (ResultStatus::Failed, Some(code), _) => {
-            (BAD, format!("exited with status {code} after {took}"))
-        }
+        (ResultStatus::Failed, Some(code), _) => (BAD, format!("exited with status {code} after {took}")),
     };
-    let style = if result.may_fail && style == BAD {
-        UNEASY
-    } else {
-        style
-    };
+    let style = if result.may_fail && style == BAD { UNEASY } else { style };
     let label = painted(STRONG, &format!("run {}", run.run));
-    let _ = writeln!(
-        text,
-        "{label}  {} as {} {}",
-        run.script,
-        run.role,
-        painted(style, &how)
-    );
+    let _ = writeln!(text, "{label}  {} as {} {}", run.script, run.role, painted(style, &how));
     const SHOWN: usize = 3;
     for error in result.errors.iter().take(SHOWN) {
         let _ = writeln!(text, "       {error}");
@@ -132,11 +104,7 @@ fn script_line(text: &mut String, run: &RunEntry) {
     }
     if result.status != ResultStatus::Succeeded && result.errors.is_empty() {
         // psql's errors say it all; of anything else the last lines are what there is.
-        let lines: Vec<_> = result
-            .output_tail
-            .lines()
-            .filter(|line| !line.trim().is_empty())
-            .collect();
+        let lines: Vec<_> = result.output_tail.lines().filter(|line| !line.trim().is_empty()).collect();
         for line in lines.iter().skip(lines.len().saturating_sub(SHOWN)) {
             let _ = writeln!(text, "       {line}");
         }
@@ -145,10 +113,7 @@ fn script_line(text: &mut String, run: &RunEntry) {
         let _ = writeln!(
             text,
             "       {}",
-            painted(
-                BAD,
-                "the database server itself ended in this run; its log:"
-            )
+            painted(BAD, "the database server itself ended in this run; its log:")
         );
         let lines: Vec<_> = log.lines().collect();
         for line in lines.iter().skip(lines.len().saturating_sub(5)) {
@@ -161,14 +126,11 @@ fn closing_line(document: &Document) -> String {
     let runs = u64::try_from(document.runs.len()).unwrap_or_default();
     match document.verdict {
         Outcome::Pass => {
-            let all = document.baseline.workers.len().max(
-                document
-                    .runs
-                    .iter()
-                    .map(|run| run.workers.len())
-                    .max()
-                    .unwrap_or_default(),
-            );
+            let all = document
+                .baseline
+                .workers
+                .len()
+                .max(document.runs.iter().map(|run| run.workers.len()).max().unwrap_or_default());
             let works = if all == 1 {
                 "the automation works".to_owned()
             } else {
@@ -179,16 +141,8 @@ fn closing_line(document: &Document) -> String {
                 .iter()
                 .flat_map(|run| &run.workers)
                 .any(|worker| worker.status == Status::Disrupted);
-            let but = if disrupted {
-                "; some were disrupted within what they allow"
-            } else {
-                ""
-            };
-            format!(
-                "{} after {}, {works}{but}",
-                painted(GOOD.bold(), "PASS"),
-                counted(runs, "run")
-            )
+            let but = if disrupted { "; some were disrupted within what they allow" } else { "" };
+            format!("{} after {}, {works}{but}", painted(GOOD.bold(), "PASS"), counted(runs, "run"))
         }
         Outcome::Fail => {
             let mut causes = Vec::new();

@@ -52,10 +52,7 @@ exec postgres -D "$data" "$@"
 "#;
 
 /// Chooses the image of a server, and pulls it where the engine does not have it.
-pub(super) async fn choose_image(
-    docker: &Docker,
-    plan: &SandboxPlan,
-) -> Result<String, SandboxError> {
+pub(super) async fn choose_image(docker: &Docker, plan: &SandboxPlan) -> Result<String, SandboxError> {
     image::choose(docker, plan).await
 }
 
@@ -82,9 +79,8 @@ impl DockerServer {
         scope: &Scope,
     ) -> Result<Self, SandboxError> {
         let shared = scope.directory().join("shared");
-        let mode = |path: &PathBuf, mode: u32| {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
-        };
+        let mode =
+            |path: &PathBuf, mode: u32| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
         // The server runs as a user that only its image knows. The sandbox's directory is closed to
         // everybody else, so that this one inside of it may be open.
         std::fs::create_dir(&shared)
@@ -94,10 +90,7 @@ impl DockerServer {
                 std::fs::write(&hba, first_hba(&plan.bootstrap))?;
                 mode(&hba, 0o644)
             })
-            .map_err(SandboxError::io(format!(
-                "cannot prepare {}",
-                shared.display()
-            )))?;
+            .map_err(SandboxError::io(format!("cannot prepare {}", shared.display())))?;
         let own = [
             ("listen_addresses", "127.0.0.1".to_owned()),
             ("port", PORT.to_string()),
@@ -109,15 +102,9 @@ impl DockerServer {
             ("lc_messages", "C".to_owned()),
             ("shared_buffers", "64MB".to_owned()),
         ];
-        let mut command: Vec<String> = ["sh", "-c", START, "sh"]
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+        let mut command: Vec<String> = ["sh", "-c", START, "sh"].into_iter().map(str::to_owned).collect();
         command.extend([format!("{MEMORY}/data"), plan.bootstrap.to_string()]);
-        let users = plan
-            .settings
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.clone()));
+        let users = plan.settings.iter().map(|(name, value)| (name.as_str(), value.clone()));
         for (name, value) in own.into_iter().chain(users) {
             command.extend(["-c".to_owned(), format!("{name}={value}")]);
         }
@@ -136,26 +123,13 @@ impl DockerServer {
             ..ContainerCreateBody::default()
         };
         let container = engine::start(docker, scope, &scope.name(), body).await?;
-        let launcher = Arc::new(programs::DockerLauncher::new(
-            docker.clone(),
-            scope,
-            &container,
-            image.clone(),
-        ));
-        Ok(Self {
-            docker: docker.clone(),
-            container,
-            image,
-            shared,
-            launcher,
-        })
+        let launcher =
+            Arc::new(programs::DockerLauncher::new(docker.clone(), scope, &container, image.clone()));
+        Ok(Self { docker: docker.clone(), container, image, shared, launcher })
     }
 
     pub(super) fn endpoint(&self) -> Endpoint {
-        Endpoint::Unix {
-            directory: self.shared.clone(),
-            port: PORT,
-        }
+        Endpoint::Unix { directory: self.shared.clone(), port: PORT }
     }
 
     pub(super) fn image(&self) -> &str {
@@ -180,10 +154,7 @@ impl DockerServer {
     ) -> Result<(), SandboxError> {
         std::fs::write(self.shared.join("pg_hba.conf"), hba_text(&plan.hba))
             .map_err(SandboxError::io("cannot write pg_hba.conf"))?;
-        session
-            .run("SELECT pg_catalog.pg_reload_conf()")
-            .await
-            .map_err(SandboxError::Setup)?;
+        session.run("SELECT pg_catalog.pg_reload_conf()").await.map_err(SandboxError::Setup)?;
         let without_password = Login {
             role: server.superuser.clone(),
             password: Secret::new(""),
@@ -194,9 +165,7 @@ impl DockerServer {
         while let Ok(open) = Session::open(&server.endpoint, &without_password).await {
             open.close().await;
             if begun.elapsed() > RELOADED {
-                return Err(SandboxError::Docker(
-                    "the server does not take its pg_hba.conf".to_owned(),
-                ));
+                return Err(SandboxError::Docker("the server does not take its pg_hba.conf".to_owned()));
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -216,10 +185,7 @@ impl DockerServer {
 
 /// Until thirdrun has a password: its own logins, through the socket that only it can reach, and no other.
 fn first_hba(bootstrap: &RoleName) -> String {
-    format!(
-        "local all {} trust\nlocal all {SUPERUSER} trust\n",
-        bootstrap.quoted()
-    )
+    format!("local all {} trust\nlocal all {SUPERUSER} trust\n", bootstrap.quoted())
 }
 
 /// What every container of a sandbox is denied.
@@ -229,9 +195,7 @@ fn confined() -> HostConfig {
         memory: Some(MEMORY_LIMIT),
         memory_swap: Some(MEMORY_LIMIT),
         pids_limit: Some(PIDS_LIMIT),
-        nano_cpus: i64::try_from(processors.min(2))
-            .ok()
-            .map(|count| count * 1_000_000_000),
+        nano_cpus: i64::try_from(processors.min(2)).ok().map(|count| count * 1_000_000_000),
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         // Takes leave of the children that nobody waits for.

@@ -35,10 +35,7 @@ pub async fn find_dead() -> Dead {
         // Without an engine there are no containers.
         Err(_) => Vec::new(),
     };
-    Dead {
-        directories: dead_directories(),
-        containers,
-    }
+    Dead { directories: dead_directories(), containers }
 }
 
 /// Removes what dead sandboxes have left: their directories and, in this engine, their containers.
@@ -51,21 +48,13 @@ pub async fn remove_dead(docker: Option<&Docker>) -> Dead {
     let directories = dead_directories();
     let gone = directories.clone();
     // Its only error is a panic; what is left then is found the next time.
-    let _ = tokio::task::spawn_blocking(move || {
-        gone.iter().for_each(|directory| remove_sandbox(directory))
-    })
-    .await;
-    Dead {
-        directories,
-        containers,
-    }
+    let _ = tokio::task::spawn_blocking(move || gone.iter().for_each(|directory| remove_sandbox(directory)))
+        .await;
+    Dead { directories, containers }
 }
 
 fn dead_directories() -> Vec<PathBuf> {
-    sandboxes()
-        .into_iter()
-        .filter(|directory| is_dead(directory))
-        .collect()
+    sandboxes().into_iter().filter(|directory| is_dead(directory)).collect()
 }
 
 /// The sandbox directories of this machine that belong to this user.
@@ -119,10 +108,7 @@ pub(super) fn remove_sandbox(directory: &Path) {
         std::thread::sleep(Duration::from_millis(2));
     }
     // A server that is being torn down may still write: try again until nothing is left to remove.
-    while std::fs::remove_dir_all(directory).is_err()
-        && directory.exists()
-        && begun.elapsed() < GONE
-    {
+    while std::fs::remove_dir_all(directory).is_err() && directory.exists() && begun.elapsed() < GONE {
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -146,11 +132,7 @@ fn processes_of(directory: &Path, namespace: Option<&str>) -> Vec<Pid> {
     let own_namespace = std::fs::read_link("/proc/self/ns/net").ok();
     let mut found = Vec::new();
     for entry in entries.flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<i32>().ok())
-        else {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
         };
         if pid == rustix::process::getpid().as_raw_nonzero().get() {
@@ -162,9 +144,8 @@ fn processes_of(directory: &Path, namespace: Option<&str>) -> Vec<Pid> {
                 .is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
         });
         let inside = namespace.is_some_and(|namespace| {
-            std::fs::read_link(path.join("ns/net")).is_ok_and(|link| {
-                link.as_os_str() == namespace && Some(&link) != own_namespace.as_ref()
-            })
+            std::fs::read_link(path.join("ns/net"))
+                .is_ok_and(|link| link.as_os_str() == namespace && Some(&link) != own_namespace.as_ref())
         });
         // A thirdrun that was told to look at this very directory is not part of it.
         let is_thirdrun = std::fs::read_link(path.join("exe")).ok() == std::env::current_exe().ok();

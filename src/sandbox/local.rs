@@ -45,10 +45,7 @@ pub struct LocalServer {
 impl LocalServer {
     /// Makes a cluster and starts the server, which may not answer yet. Also says the password that its
     /// bootstrap superuser has at first.
-    pub(super) async fn start(
-        plan: &SandboxPlan,
-        scope: &Scope,
-    ) -> Result<(Self, Secret), SandboxError> {
+    pub(super) async fn start(plan: &SandboxPlan, scope: &Scope) -> Result<(Self, Secret), SandboxError> {
         let installation = binaries::choose(plan.postgres_bin.as_deref(), plan.major)?;
         let directory = scope.directory().to_owned();
         let data = directory.join("data");
@@ -60,8 +57,7 @@ impl LocalServer {
         let password = cluster::make(&installation, plan, scope).await?;
         let write = |name: &str, text: &str| {
             let path = data.join(name);
-            std::fs::write(&path, text)
-                .map_err(SandboxError::io(format!("cannot write {}", path.display())))
+            std::fs::write(&path, text).map_err(SandboxError::io(format!("cannot write {}", path.display())))
         };
         write("pg_hba.conf", &hba_text(&plan.hba))?;
 
@@ -85,21 +81,13 @@ impl LocalServer {
                 .map_err(SandboxError::io("cannot note the network namespace"))?;
         }
         let address = Address {
-            host: if confined {
-                "127.0.0.1".to_owned()
-            } else {
-                socket.to_string_lossy().into_owned()
-            },
+            host: if confined { "127.0.0.1".to_owned() } else { socket.to_string_lossy().into_owned() },
             port: PORT,
             passfile: directory.join("pgpass").to_string_lossy().into_owned(),
             home: home.to_string_lossy().into_owned(),
             path: format!(
                 "{}:/usr/local/bin:/usr/bin:/bin",
-                installation
-                    .psql
-                    .parent()
-                    .unwrap_or(&installation.bin)
-                    .display()
+                installation.psql.parent().unwrap_or(&installation.bin).display()
             ),
         };
         let launcher = Arc::new(programs::LocalLauncher::new(
@@ -108,21 +96,12 @@ impl LocalServer {
             scope.user(),
             confined.then(|| child.id()),
         ));
-        let server = Self {
-            child: Mutex::new(child),
-            socket,
-            log,
-            confined,
-            launcher,
-        };
+        let server = Self { child: Mutex::new(child), socket, log, confined, launcher };
         Ok((server, password))
     }
 
     pub(super) fn endpoint(&self) -> Endpoint {
-        Endpoint::Unix {
-            directory: self.socket.clone(),
-            port: PORT,
-        }
+        Endpoint::Unix { directory: self.socket.clone(), port: PORT }
     }
 
     pub(super) fn launcher(&self) -> Arc<dyn Launcher> {
@@ -181,10 +160,7 @@ fn make_directory(path: &std::path::Path, scope: &Scope) -> Result<(), SandboxEr
             Some(user) => std::os::unix::fs::chown(path, Some(user.uid), Some(user.gid)),
             None => Ok(()),
         })
-        .map_err(SandboxError::io(format!(
-            "cannot make the directory {}",
-            path.display()
-        )))
+        .map_err(SandboxError::io(format!("cannot make the directory {}", path.display())))
 }
 
 fn start_postgres(
@@ -198,15 +174,9 @@ fn start_postgres(
     let mut command = Command::new(installation.bin.join("postgres"));
     command.arg("-D").arg(directory.join("data"));
     let own = [
-        (
-            "listen_addresses",
-            if confined { "127.0.0.1" } else { "" }.to_owned(),
-        ),
+        ("listen_addresses", if confined { "127.0.0.1" } else { "" }.to_owned()),
         ("port", PORT.to_string()),
-        (
-            "unix_socket_directories",
-            directory.join("socket").to_string_lossy().into_owned(),
-        ),
+        ("unix_socket_directories", directory.join("socket").to_string_lossy().into_owned()),
         ("fsync", "off".to_owned()),
         ("synchronous_commit", "off".to_owned()),
         ("full_page_writes", "off".to_owned()),
@@ -214,10 +184,7 @@ fn start_postgres(
         ("shared_buffers", "64MB".to_owned()),
         ("dynamic_shared_memory_type", "mmap".to_owned()),
     ];
-    let users = plan
-        .settings
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.clone()));
+    let users = plan.settings.iter().map(|(name, value)| (name.as_str(), value.clone()));
     for (name, value) in own.into_iter().chain(users) {
         command.arg("-c").arg(format!("{name}={value}"));
     }

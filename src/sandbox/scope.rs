@@ -63,29 +63,17 @@ impl Scope {
         let directory = base().join(format!("{PREFIX}{id}"));
         let make = || -> std::io::Result<File> {
             DirBuilder::new().mode(0o700).create(&directory)?;
-            let lock = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .open(directory.join(LOCK))?;
+            let lock = OpenOptions::new().write(true).create_new(true).open(directory.join(LOCK))?;
             flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
             if let Some(user) = user {
                 chown(&directory, Some(user.uid), Some(user.gid))?;
             }
             Ok(lock)
         };
-        let lock = make().map_err(SandboxError::io(format!(
-            "cannot make the directory {}",
-            directory.display()
-        )))?;
+        let lock =
+            make().map_err(SandboxError::io(format!("cannot make the directory {}", directory.display())))?;
         let (engine, gate) = (OnceLock::new(), Arc::default());
-        Ok(Self(Arc::new(Inner {
-            id,
-            directory,
-            user,
-            engine,
-            gate,
-            _lock: lock,
-        })))
+        Ok(Self(Arc::new(Inner { id, directory, user, engine, gate, _lock: lock })))
     }
 
     /// The name of everything that belongs to it.
@@ -128,8 +116,7 @@ impl Scope {
         let directory = self.0.directory.clone();
         // Waits for processes to end: not a job for a thread of the runtime. Its only error is a panic,
         // after which `gc` finds the rest.
-        let _ =
-            tokio::task::spawn_blocking(move || super::leftovers::remove_sandbox(&directory)).await;
+        let _ = tokio::task::spawn_blocking(move || super::leftovers::remove_sandbox(&directory)).await;
     }
 }
 
@@ -144,11 +131,7 @@ impl Drop for Inner {
 
 /// The directories in which sandboxes may have been made.
 pub(super) fn bases() -> Vec<PathBuf> {
-    let mut bases = vec![
-        PathBuf::from("/dev/shm"),
-        PathBuf::from("/tmp"),
-        std::env::temp_dir(),
-    ];
+    let mut bases = vec![PathBuf::from("/dev/shm"), PathBuf::from("/tmp"), std::env::temp_dir()];
     bases.sort();
     bases.dedup();
     bases
@@ -158,18 +141,14 @@ pub(super) fn bases() -> Vec<PathBuf> {
 /// unless its name is too long for a unix socket (107 bytes on Linux).
 fn base() -> PathBuf {
     let memory = Path::new("/dev/shm");
-    let roomy = rustix::fs::statvfs(memory)
-        .is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) > ROOM);
+    let roomy =
+        rustix::fs::statvfs(memory).is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) > ROOM);
     let writable = rustix::fs::access(memory, rustix::fs::Access::WRITE_OK).is_ok();
     if roomy && writable {
         return memory.to_owned();
     }
     let temporary = std::env::temp_dir();
-    if temporary.as_os_str().len() > 60 {
-        PathBuf::from("/tmp")
-    } else {
-        temporary
-    }
+    if temporary.as_os_str().len() > 60 { PathBuf::from("/tmp") } else { temporary }
 }
 
 fn unprivileged_user() -> Option<Unprivileged> {
@@ -181,21 +160,13 @@ fn unprivileged_user() -> Option<Unprivileged> {
         passwd.lines().find_map(|line| {
             let fields: Vec<_> = line.split(':').collect();
             match fields.as_slice() {
-                [user, _, uid, gid, ..] if *user == name => Some(Unprivileged {
-                    uid: uid.parse().ok()?,
-                    gid: gid.parse().ok()?,
-                }),
+                [user, _, uid, gid, ..] if *user == name => {
+                    Some(Unprivileged { uid: uid.parse().ok()?, gid: gid.parse().ok()? })
+                }
                 _ => None,
             }
         })
     };
     // The traditional number of `nobody`, where a minimal container names nobody.
-    Some(
-        find("postgres")
-            .or_else(|| find("nobody"))
-            .unwrap_or(Unprivileged {
-                uid: 65534,
-                gid: 65534,
-            }),
-    )
+    Some(find("postgres").or_else(|| find("nobody")).unwrap_or(Unprivileged { uid: 65534, gid: 65534 }))
 }

@@ -27,11 +27,7 @@ pub(super) async fn set(
             logins.push((role, password.clone()));
             continue;
         }
-        let password = plan
-            .passwords
-            .get(&role)
-            .cloned()
-            .unwrap_or_else(Secret::random);
+        let password = plan.passwords.get(&role).cloned().unwrap_or_else(Secret::random);
         let kind = if md5 { "md5" } else { "scram-sha-256" };
         statements.push_str(&format!(
             "SET password_encryption = '{kind}'; ALTER ROLE {} PASSWORD {};",

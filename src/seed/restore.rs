@@ -81,9 +81,7 @@ impl Restore<'_> {
     /// Restores one file, as psql would that had logged in as the owner of the catalogs.
     pub(super) async fn file(&mut self, path: &Path, text: &str) -> Result<(), RestoreError> {
         let items = items(path, text)?;
-        self.become_bootstrap()
-            .await
-            .map_err(|failure| statement_error(path, None, failure))?;
+        self.become_bootstrap().await.map_err(|failure| statement_error(path, None, failure))?;
         for item in &items {
             match item.kind {
                 ItemKind::Command => self.command(path, item)?,
@@ -144,13 +142,9 @@ impl Restore<'_> {
         let failure = match result {
             Ok(_) => {
                 let words = words(item.text);
-                let back = words
-                    .first()
-                    .is_some_and(|word| word.is("reset") || word.is("set"))
+                let back = words.first().is_some_and(|word| word.is("reset") || word.is("set"))
                     && words.iter().any(|word| word.is("authorization"))
-                    && words
-                        .last()
-                        .is_some_and(|word| word.is("authorization") || word.is("default"));
+                    && words.last().is_some_and(|word| word.is("authorization") || word.is("default"));
                 if back {
                     self.become_bootstrap()
                         .await
@@ -165,16 +159,9 @@ impl Restore<'_> {
         }
         if self.skip_missing_extensions
             && NO_EXTENSION.contains(&failure.sqlstate.as_str())
-            && item
-                .text
-                .trim_start()
-                .to_ascii_lowercase()
-                .starts_with("create extension")
+            && item.text.trim_start().to_ascii_lowercase().starts_with("create extension")
         {
-            self.skipped.push(Skipped {
-                object: first_line(item.text),
-                error: failure.message,
-            });
+            self.skipped.push(Skipped { object: first_line(item.text), error: failure.message });
             return Ok(());
         }
         Err(statement_error(path, Some(item), failure))
@@ -196,11 +183,7 @@ impl Restore<'_> {
     async fn make_roles(&self, statement: &str) -> bool {
         let mut made = false;
         for role in roles_named(statement) {
-            made |= self
-                .session
-                .run(&format!("CREATE ROLE {} LOGIN", role.quoted()))
-                .await
-                .is_ok();
+            made |= self.session.run(&format!("CREATE ROLE {} LOGIN", role.quoted())).await.is_ok();
         }
         made
     }
@@ -208,65 +191,33 @@ impl Restore<'_> {
     async fn copy(&self, statement: &str, data: &str) -> Result<(), QueryFailure> {
         let failed = |error: &tokio_postgres::Error| QueryFailure {
             sqlstate: SqlState::new(error.code().map_or("08006", |code| code.code())),
-            message: error
-                .as_db_error()
-                .map_or_else(|| error.to_string(), |db| db.message().to_owned()),
-            detail: error
-                .as_db_error()
-                .and_then(|db| db.detail())
-                .map(str::to_owned),
+            message: error.as_db_error().map_or_else(|| error.to_string(), |db| db.message().to_owned()),
+            detail: error.as_db_error().and_then(|db| db.detail()).map(str::to_owned),
             hint: None,
             position: None,
             cut_off: error.as_db_error().is_none(),
         };
-        let sink = self
-            .session
-            .client()
-            .copy_in::<_, Bytes>(statement)
-            .await
-            .map_err(|error| failed(&error))?;
+        let sink =
+            self.session.client().copy_in::<_, Bytes>(statement).await.map_err(|error| failed(&error))?;
         let mut sink = std::pin::pin!(sink);
-        sink.send(Bytes::copy_from_slice(data.as_bytes()))
-            .await
-            .map_err(|error| failed(&error))?;
-        sink.finish()
-            .await
-            .map(drop)
-            .map_err(|error| failed(&error))
+        sink.send(Bytes::copy_from_slice(data.as_bytes())).await.map_err(|error| failed(&error))?;
+        sink.finish().await.map(drop).map_err(|error| failed(&error))
     }
 }
 
 fn first_line(statement: &str) -> String {
-    statement
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    statement.lines().next().unwrap_or_default().trim().to_owned()
 }
 
 fn statement_error(path: &Path, item: Option<&Item<'_>>, failure: QueryFailure) -> RestoreError {
     let before = failure.position.and_then(|position| {
         let characters = usize::try_from(position).ok()?.saturating_sub(1);
-        Some(
-            item?
-                .text
-                .chars()
-                .take(characters)
-                .filter(|c| *c == '\n')
-                .count(),
-        )
+        Some(item?.text.chars().take(characters).filter(|c| *c == '\n').count())
     });
     // The words of a CREATE or ALTER ROLE may hold a password.
     let statement = item.map_or_else(String::new, |item| {
-        let secret = words(item.text)
-            .iter()
-            .any(|word| matches!(word, Word::Bare(b) if b == "password"));
-        if secret {
-            "a statement with a password".to_owned()
-        } else {
-            first_line(item.text)
-        }
+        let secret = words(item.text).iter().any(|word| matches!(word, Word::Bare(b) if b == "password"));
+        if secret { "a statement with a password".to_owned() } else { first_line(item.text) }
     });
     RestoreError::Statement {
         path: path.to_owned(),

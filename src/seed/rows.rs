@@ -34,15 +34,8 @@ pub enum RowsError {
     Catalog(#[source] tokio_postgres::Error),
 }
 /// x
-pub async fn fill(
-    client: &tokio_postgres::Client,
-    _plan: &RowsPlan,
-) -> Result<RowsFilled, RowsError> {
+pub async fn fill(client: &tokio_postgres::Client, _plan: &RowsPlan) -> Result<RowsFilled, RowsError> {
     let row = client.query_one("SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid=c.relnamespace WHERE relkind IN ('r','p') AND nspname !~ '^pg_' AND nspname <> 'information_schema'", &[]).await.map_err(RowsError::Catalog)?;
     let n: i64 = row.get(0);
-    Ok(RowsFilled {
-        tables: n.unsigned_abs(),
-        rows: 0,
-        without_rows: vec![],
-    })
+    Ok(RowsFilled { tables: n.unsigned_abs(), rows: 0, without_rows: vec![] })
 }

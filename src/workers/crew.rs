@@ -35,6 +35,7 @@ pub struct Tally {
 pub struct Shift {
     stop: watch::Sender<bool>,
     clock: watch::Sender<Option<Instant>>,
+    released: watch::Sender<bool>,
     tasks: Vec<JoinHandle<(usize, Worker, Option<WhileRunning>)>>,
     resting: Vec<(usize, Worker)>,
     tally: Arc<Tally>,
@@ -44,26 +45,16 @@ impl Crew {
     /// Workers that have not begun yet.
     pub fn new(specs: Vec<WorkerSpec>, surroundings: Surroundings) -> Self {
         let order = specs.iter().map(|spec| spec.name.clone()).collect();
-        Self {
-            surroundings,
-            waiting: specs,
-            working: Vec::new(),
-            order,
-        }
+        Self { surroundings, waiting: specs, working: Vec::new(), order }
     }
 
     /// Starts the workers that arrive before this run: they open the sessions that they keep.
     pub async fn start_for(&mut self, run: RunNumber) {
-        let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition(|spec| spec.from_run <= run);
+        let (now, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|spec| spec.from_run <= run);
         self.waiting = later;
         for spec in now {
-            let place = self
-                .order
-                .iter()
-                .position(|name| *name == spec.name)
-                .unwrap_or_default();
+            let place = self.order.iter().position(|name| *name == spec.name).unwrap_or_default();
             let mut worker = Worker::new(spec, self.surroundings.clone());
             worker.start().await;
             self.working.push((place, worker));
@@ -84,6 +75,7 @@ impl Crew {
     pub async fn begin_shift(&mut self) -> Shift {
         let (stop, stopped) = watch::channel(false);
         let (clock, time) = watch::channel(None);
+        let (released, free) = watch::channel(false);
         let (tell, mut told) = mpsc::unbounded_channel();
         let tally = Arc::new(Tally::default());
         let mut tasks = Vec::new();
@@ -93,26 +85,18 @@ impl Crew {
                 resting.push((place, worker));
                 continue;
             }
-            let (stopped, time, tell, tally) = (
-                stopped.clone(),
-                time.clone(),
-                tell.clone(),
-                Arc::clone(&tally),
-            );
+            let (stopped, free, time) = (stopped.clone(), free.clone(), time.clone());
+            let (tell, tally) = (tell.clone(), Arc::clone(&tally));
             tasks.push(tokio::spawn(async move {
                 let count = |completed: bool| {
-                    let counter = if completed {
-                        &tally.completed
-                    } else {
-                        &tally.failed
-                    };
+                    let counter = if completed { &tally.completed } else { &tally.failed };
                     counter.fetch_add(1, Ordering::Relaxed);
                 };
                 let under_way = move || {
                     // Nobody listens any more only when the rehearsal is being given up.
                     let _ = tell.send(());
                 };
-                let seen = worker.iterate_while(&time, stopped, under_way, count).await;
+                let seen = worker.iterate_while(&time, free, stopped, under_way, count).await;
                 (place, worker, Some(seen))
             }));
         }
@@ -122,13 +106,7 @@ impl Crew {
                 break;
             }
         }
-        Shift {
-            stop,
-            clock,
-            tasks,
-            resting,
-            tally,
-        }
+        Shift { stop, clock, released, tasks, resting, tally }
     }
 
     /// Ends the work meanwhile, then lets the workers take turns at their judged iterations.
@@ -141,11 +119,8 @@ impl Crew {
     ) -> Result<Vec<WorkerObservation>, tokio::task::JoinError> {
         // Nobody listens when every worker rests.
         let _ = shift.stop.send(true);
-        let mut all: Vec<(usize, Worker, Option<WhileRunning>)> = shift
-            .resting
-            .into_iter()
-            .map(|(place, worker)| (place, worker, None))
-            .collect();
+        let mut all: Vec<(usize, Worker, Option<WhileRunning>)> =
+            shift.resting.into_iter().map(|(place, worker)| (place, worker, None)).collect();
         for task in shift.tasks {
             all.push(task.await?);
         }
@@ -170,6 +145,13 @@ impl Shift {
     /// The script starts now: times of iterations count from here.
     pub fn script_starts(&self) {
         let _ = self.clock.send(Some(Instant::now()));
+    }
+
+    /// Lets the workers go on after their first iteration. Until then a short script has the server to
+    /// itself, so that no verdict depends on which of its statements an iteration happens to fall between.
+    pub fn release(&self) {
+        // Nobody listens when every worker rests.
+        let _ = self.released.send(true);
     }
 
     /// Counts iterations while they happen.

@@ -49,10 +49,7 @@ pub(super) async fn iterate(
     };
     let deadline = Instant::now() + limit;
     let mut result = steps_of(session, spec, steps, deadline, limit).await;
-    let still_there = result
-        .as_ref()
-        .err()
-        .is_none_or(|failure| failure.kind != FailureKind::CutOff);
+    let still_there = result.as_ref().err().is_none_or(|failure| failure.kind != FailureKind::CutOff);
     if result.is_err() && still_there {
         // What the iteration failed with is worth more than what the rollback may add.
         let _ = tidy(session, "ROLLBACK").await;
@@ -104,16 +101,10 @@ async fn steps_of(
                 }
                 if let Some(wanted) = value {
                     // psql prints NULL as nothing.
-                    let got = answer
-                        .value
-                        .as_ref()
-                        .map(|value| value.as_deref().unwrap_or_default());
+                    let got = answer.value.as_ref().map(|value| value.as_deref().unwrap_or_default());
                     if got != Some(wanted) {
                         let got = got.map_or_else(|| "no row".to_owned(), |got| format!("'{got}'"));
-                        return Err(unexpected(
-                            format!("expected the value '{wanted}', got {got}"),
-                            at,
-                        ));
+                        return Err(unexpected(format!("expected the value '{wanted}', got {got}"), at));
                     }
                 }
             }
@@ -141,19 +132,12 @@ async fn steps_of(
                         ));
                     }
                     Err(_) => {
-                        return Err(timed_out(
-                            &format!("no notification came on {channel}"),
-                            limit,
-                            at,
-                        ));
+                        return Err(timed_out(&format!("no notification came on {channel}"), limit, at));
                     }
                 }
             }
             Step::Pause(time) => {
-                if timeout_at(deadline, tokio::time::sleep(*time))
-                    .await
-                    .is_err()
-                {
+                if timeout_at(deadline, tokio::time::sleep(*time)).await.is_err() {
                     return Err(timed_out("pause", limit, at));
                 }
             }
@@ -204,42 +188,17 @@ async fn guarded<T>(
 }
 
 fn raised(failure: QueryFailure, kind: FailureKind, step: Option<u32>) -> Failure {
-    let kind = if failure.cut_off && kind != FailureKind::Connect {
-        FailureKind::CutOff
-    } else {
-        kind
-    };
-    Failure {
-        kind,
-        sqlstate: Some(failure.sqlstate),
-        message: failure.message,
-        detail: failure.detail,
-        step,
-    }
+    let kind = if failure.cut_off && kind != FailureKind::Connect { FailureKind::CutOff } else { kind };
+    Failure { kind, sqlstate: Some(failure.sqlstate), message: failure.message, detail: failure.detail, step }
 }
 
 fn unexpected(message: String, step: Option<u32>) -> Failure {
-    Failure {
-        kind: FailureKind::Unexpected,
-        sqlstate: None,
-        message,
-        detail: None,
-        step,
-    }
+    Failure { kind: FailureKind::Unexpected, sqlstate: None, message, detail: None, step }
 }
 
 fn timed_out(what: &str, limit: Duration, step: Option<u32>) -> Failure {
-    let message = format!(
-        "timed out after {}: {what}",
-        humantime::format_duration(limit)
-    );
-    Failure {
-        kind: FailureKind::TimedOut,
-        sqlstate: None,
-        message,
-        detail: None,
-        step,
-    }
+    let message = format!("timed out after {}: {what}", humantime::format_duration(limit));
+    Failure { kind: FailureKind::TimedOut, sqlstate: None, message, detail: None, step }
 }
 
 /// The failure of a session that is gone.

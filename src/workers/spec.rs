@@ -44,15 +44,7 @@ pub struct WorkerSpec {
 
 /// How a worker holds sessions.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Default,
-    serde::Serialize,
-    serde::Deserialize,
-    schemars::JsonSchema,
+    Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum SessionKind {
@@ -139,10 +131,9 @@ impl WorkerSpec {
     pub fn place(&self) -> Option<Place> {
         match &self.work {
             StepWork::Steps(_) => None,
-            StepWork::Command(command) => Some(Place {
-                directory: command.directory.clone(),
-                image: command.image.clone(),
-            }),
+            StepWork::Command(command) => {
+                Some(Place { directory: command.directory.clone(), image: command.image.clone() })
+            }
         }
     }
 

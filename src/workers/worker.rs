@@ -8,9 +8,7 @@ use tokio::time::Instant;
 use super::Surroundings;
 use super::iteration::{cut_off, iterate, open};
 use super::spec::{CommandWork, SessionKind, StepWork, WorkerSpec};
-use crate::observations::{
-    Ending, Failure, FailureKind, Iteration, Probe, WhileRunning, WorkerObservation,
-};
+use crate::observations::{Ending, Failure, FailureKind, Iteration, Probe, WhileRunning, WorkerObservation};
 use crate::postgres::Session;
 use crate::programs::{Executable, Program};
 
@@ -34,12 +32,7 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(spec: WorkerSpec, surroundings: Surroundings) -> Self {
-        Self {
-            spec,
-            surroundings,
-            held: Vec::new(),
-            ordinary_ms: 0.0,
-        }
+        Self { spec, surroundings, held: Vec::new(), ordinary_ms: 0.0 }
     }
 
     /// Opens the sessions that it keeps. One that cannot be opened is remembered with the reason.
@@ -50,10 +43,7 @@ impl Worker {
             (_, SessionKind::Pool) => self.spec.connections,
         };
         for _ in 0..sessions {
-            let held = self
-                .open(self.spec.timeout)
-                .await
-                .map_or_else(Held::Gone, Held::Open);
+            let held = self.open(self.spec.timeout).await.map_or_else(Held::Gone, Held::Open);
             self.held.push(held);
         }
     }
@@ -75,10 +65,7 @@ impl Worker {
     /// Both judged iterations, before the first run.
     pub(super) async fn baseline(&mut self) -> WorkerObservation {
         let observation = self.check(None).await;
-        let probes = observation
-            .existing_session
-            .iter()
-            .chain([&observation.new_session]);
+        let probes = observation.existing_session.iter().chain([&observation.new_session]);
         self.ordinary_ms = probes.map(|probe| probe.duration_ms).fold(0.0, f64::max);
         observation
     }
@@ -88,18 +75,12 @@ impl Worker {
         let mut existing: Option<Probe> = None;
         for at in 0..self.held.len() {
             let probe = self.check_held(at).await;
-            if existing
-                .as_ref()
-                .is_none_or(|so_far| so_far.ok() && !probe.ok())
-            {
+            if existing.as_ref().is_none_or(|so_far| so_far.ok() && !probe.ok()) {
                 existing = Some(probe);
             }
         }
         let new_session = match &self.spec.work {
-            StepWork::Command(command) => {
-                self.check_with(|limit| self.run_command(command, limit))
-                    .await
-            }
+            StepWork::Command(command) => self.check_with(|limit| self.run_command(command, limit)).await,
             StepWork::Steps(_) => self.check_with(|limit| self.on_new_session(limit)).await,
         };
         WorkerObservation {
@@ -121,11 +102,7 @@ impl Worker {
             begun = Instant::now();
             result = attempt(self.spec.timeout * PATIENCE).await;
         }
-        Probe {
-            failure: result.err(),
-            duration_ms: milliseconds(begun.elapsed()),
-            reopened: false,
-        }
+        Probe { failure: result.err(), duration_ms: milliseconds(begun.elapsed()), reopened: false }
     }
 
     async fn check_held(&mut self, at: usize) -> Probe {
@@ -144,11 +121,7 @@ impl Worker {
                         Ok(session) => self.hold(at, Held::Open(session)),
                         Err(reason) => {
                             self.hold(at, Held::Gone(reason.clone()));
-                            break Some(if reason.sqlstate.is_none() {
-                                failure
-                            } else {
-                                reason
-                            });
+                            break Some(if reason.sqlstate.is_none() { failure } else { reason });
                         }
                     }
                 }
@@ -160,11 +133,7 @@ impl Worker {
                 Err(failure) => break Some(failure),
             }
         };
-        Probe {
-            failure,
-            duration_ms: milliseconds(begun.elapsed()),
-            reopened,
-        }
+        Probe { failure, duration_ms: milliseconds(begun.elapsed()), reopened }
     }
 
     fn is_gone(&self, at: usize) -> bool {
@@ -218,13 +187,7 @@ impl Worker {
             image: command.image.clone(),
             timeout: limit,
         };
-        let failed = |kind, message| Failure {
-            kind,
-            sqlstate: None,
-            message,
-            detail: None,
-            step: Some(1),
-        };
+        let failed = |kind, message| Failure { kind, sqlstate: None, message, detail: None, step: Some(1) };
         let outcome = self
             .surroundings
             .launcher
@@ -242,9 +205,7 @@ impl Worker {
         };
         let tail = outcome.output.tail();
         let last = tail.lines().rev().find(|line| !line.trim().is_empty());
-        let said = last
-            .map(|line| format!(": {}", line.trim()))
-            .unwrap_or_default();
+        let said = last.map(|line| format!(": {}", line.trim())).unwrap_or_default();
         Err(failed(FailureKind::Command, format!("{how}{said}")))
     }
 
@@ -253,6 +214,7 @@ impl Worker {
     pub(super) async fn iterate_while(
         &mut self,
         clock: &watch::Receiver<Option<Instant>>,
+        mut released: watch::Receiver<bool>,
         mut stop: watch::Receiver<bool>,
         under_way: impl FnOnce(),
         finished_one: impl Fn(bool),
@@ -272,8 +234,13 @@ impl Worker {
             if *stop.borrow() {
                 break;
             }
+            let next = async {
+                // An error means that nobody can release it any more.
+                let _ = released.wait_for(|released| *released).await;
+                tokio::time::sleep_until(began + self.spec.every).await;
+            };
             tokio::select! {
-                () = tokio::time::sleep_until(began + self.spec.every) => {}
+                () = next => {}
                 // An error means that nobody can tell it to stop any more, which is to stop.
                 _ = stop.wait_for(|stop| *stop) => break,
             }
@@ -292,10 +259,7 @@ impl Worker {
                 failure,
             })
             .collect();
-        WhileRunning {
-            iterations,
-            ordinary_ms: self.ordinary_ms,
-        }
+        WhileRunning { iterations, ordinary_ms: self.ordinary_ms }
     }
 
     async fn iteration_of_turn(&mut self, turn: usize) -> Result<(), Failure> {

@@ -10,49 +10,26 @@ pub const TESTS: &[Test] = &[
     ("bad_input::missing_files", missing_files),
     ("bad_input::unknown_key", unknown_key),
     ("bad_input::no_worker", no_worker),
-    (
-        "bad_input::worker_fails_at_baseline",
-        worker_fails_at_baseline,
-    ),
+    ("bad_input::worker_fails_at_baseline", worker_fails_at_baseline),
     ("bad_input::wrong_password", wrong_password),
-    (
-        "bad_input::dump_that_cannot_be_restored",
-        dump_that_cannot_be_restored,
-    ),
-    (
-        "bad_input::role_that_does_not_exist",
-        role_that_does_not_exist,
-    ),
+    ("bad_input::dump_that_cannot_be_restored", dump_that_cannot_be_restored),
+    ("bad_input::role_that_does_not_exist", role_that_does_not_exist),
     ("bad_input::binary_dump", binary_dump),
-    (
-        "bad_input::setting_that_the_server_refuses",
-        setting_that_the_server_refuses,
-    ),
-    (
-        "bad_input::outputs_that_do_not_pair",
-        outputs_that_do_not_pair,
-    ),
+    ("bad_input::setting_that_the_server_refuses", setting_that_the_server_refuses),
+    ("bad_input::outputs_that_do_not_pair", outputs_that_do_not_pair),
 ];
 
 fn no_rehearsal_file(backend: Backend) -> Result<(), Failed> {
     let directory = tempfile::tempdir()?;
     let mut command = thirdrun();
-    command
-        .args(["check", "--backend", &backend.to_string()])
-        .current_dir(directory.path());
-    finish(&mut command)
-        .expect(2, &["there is no thirdrun.toml", "--config"])
-        .map(drop)
+    command.args(["check", "--backend", &backend.to_string()]).current_dir(directory.path());
+    finish(&mut command).expect(2, &["there is no thirdrun.toml", "--config"]).map(drop)
 }
 
 fn missing_files(backend: Backend) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new(&format!("[script]\npath = 'gone.sql'\n{IMPORTER}"));
-    rehearsal
-        .check(backend, &[])
-        .expect(2, &["thirdrun.toml:4:8", "there is no script", "gone.sql"])?;
-    rehearsal
-        .check(backend, &["also-gone.sql"])
-        .expect(2, &["cannot read also-gone.sql"])?;
+    rehearsal.check(backend, &[]).expect(2, &["thirdrun.toml:4:8", "there is no script", "gone.sql"])?;
+    rehearsal.check(backend, &["also-gone.sql"]).expect(2, &["cannot read also-gone.sql"])?;
     rehearsal
         .file("s.sql", "SELECT 1")
         .check(backend, &["s.sql", "--schema", "no.sql"])
@@ -60,29 +37,14 @@ fn missing_files(backend: Backend) -> Result<(), Failed> {
     rehearsal.file("notes.txt", "SELECT 1");
     rehearsal
         .check(backend, &["notes.txt"])
-        .expect(
-            2,
-            &[
-                "notes.txt is neither a .sql file nor executable",
-                "chmod +x notes.txt",
-            ],
-        )
+        .expect(2, &["notes.txt is neither a .sql file nor executable", "chmod +x notes.txt"])
         .map(drop)
 }
 
 fn unknown_key(backend: Backend) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new(&format!("[script]\ntimeuot = '3s'\n{IMPORTER}"));
     let outcome = rehearsal.check(backend, &[]);
-    outcome
-        .expect(
-            2,
-            &[
-                "unknown key 'timeuot'",
-                "thirdrun.toml:4:1",
-                "did you mean 'timeout'?",
-            ],
-        )
-        .map(drop)
+    outcome.expect(2, &["unknown key 'timeuot'", "thirdrun.toml:4:1", "did you mean 'timeout'?"]).map(drop)
 }
 
 fn no_worker(backend: Backend) -> Result<(), Failed> {
@@ -95,44 +57,26 @@ fn no_worker(backend: Backend) -> Result<(), Failed> {
 }
 
 fn worker_fails_at_baseline(backend: Backend) -> Result<(), Failed> {
-    let rehearsal = Rehearsal::new(&IMPORTER.replace(
-        "INSERT INTO",
-        "INSERT INTO no_such.thing DEFAULT VALUES; INSERT INTO",
-    ));
+    let rehearsal = Rehearsal::new(
+        &IMPORTER.replace("INSERT INTO", "INSERT INTO no_such.thing DEFAULT VALUES; INSERT INTO"),
+    );
     rehearsal.file("s.sql", "SELECT 1");
     let report = rehearsal.report(backend, &["s.sql"], 3)?;
     same("verdict", report["verdict"].as_str(), Some("inconclusive"))?;
-    same(
-        "kind",
-        report["reasons"][0]["kind"].as_str(),
-        Some("worker_fails_at_baseline"),
-    )?;
+    same("kind", report["reasons"][0]["kind"].as_str(), Some("worker_fails_at_baseline"))?;
     let worker = &report["baseline"]["workers"][0];
-    same(
-        "SQLSTATE",
-        worker["new_session"]["sqlstate"].as_str(),
-        Some("42P01"),
-    )?;
+    same("SQLSTATE", worker["new_session"]["sqlstate"].as_str(), Some("42P01"))?;
     same("runs", report["runs"].as_array().map(Vec::len), Some(0))
 }
 
 fn wrong_password(backend: Backend) -> Result<(), Failed> {
     // A password given in the clear is kept: a worker that names another one cannot log in.
     let rehearsal = Rehearsal::new(&format!("{IMPORTER}password = 'not this one'\n"));
-    rehearsal.file(
-        "roles.sql",
-        &format!(
-            "{}\nALTER ROLE svc_import PASSWORD 'this one';",
-            crate::support::ROLES
-        ),
-    );
+    rehearsal
+        .file("roles.sql", &format!("{}\nALTER ROLE svc_import PASSWORD 'this one';", crate::support::ROLES));
     rehearsal.file("s.sql", "SELECT 1");
     let report = rehearsal.report(backend, &["s.sql"], 3)?;
-    same(
-        "SQLSTATE",
-        report["baseline"]["workers"][0]["new_session"]["sqlstate"].as_str(),
-        Some("28P01"),
-    )?;
+    same("SQLSTATE", report["baseline"]["workers"][0]["new_session"]["sqlstate"].as_str(), Some("28P01"))?;
     // And nothing of either is to be read anywhere.
     let text = report.to_string();
     same("a password in the report", text.contains("this one"), false)
@@ -141,30 +85,16 @@ fn wrong_password(backend: Backend) -> Result<(), Failed> {
 fn dump_that_cannot_be_restored(backend: Backend) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new(IMPORTER);
     rehearsal.file("s.sql", "SELECT 1");
-    rehearsal.file(
-        "schema.sql",
-        "CREATE TABLE a (i int);\n\nCREATE TABLE b (\n  i int,\n  j nonsense\n);\n",
-    );
-    rehearsal.check(backend, &["s.sql"]).expect(
-        4,
-        &[
-            "schema.sql:5: 42704: type \"nonsense\" does not exist",
-            "CREATE TABLE b (",
-        ],
-    )?;
-    rehearsal.file(
-        "schema.sql",
-        "CREATE TABLE a (i int);\nSELECT 'never closed\n",
-    );
-    rehearsal.check(backend, &["s.sql"]).expect(
-        4,
-        &["schema.sql:2: a quoted text begins here and never ends"],
-    )?;
-    rehearsal.file("schema.sql", "CREATE EXTENSION no_such_extension;\n");
+    rehearsal.file("schema.sql", "CREATE TABLE a (i int);\n\nCREATE TABLE b (\n  i int,\n  j nonsense\n);\n");
     rehearsal
         .check(backend, &["s.sql"])
-        .expect(4, &["schema.sql:1: ", "skip-missing"])
-        .map(drop)
+        .expect(4, &["schema.sql:5: 42704: type \"nonsense\" does not exist", "CREATE TABLE b ("])?;
+    rehearsal.file("schema.sql", "CREATE TABLE a (i int);\nSELECT 'never closed\n");
+    rehearsal
+        .check(backend, &["s.sql"])
+        .expect(4, &["schema.sql:2: a quoted text begins here and never ends"])?;
+    rehearsal.file("schema.sql", "CREATE EXTENSION no_such_extension;\n");
+    rehearsal.check(backend, &["s.sql"]).expect(4, &["schema.sql:1: ", "skip-missing"]).map(drop)
 }
 
 fn role_that_does_not_exist(backend: Backend) -> Result<(), Failed> {
@@ -188,19 +118,13 @@ fn role_that_does_not_exist(backend: Backend) -> Result<(), Failed> {
 
 fn binary_dump(backend: Backend) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new(IMPORTER);
-    rehearsal
-        .file("s.sql", "SELECT 1")
-        .file("schema.sql", "PGDMP\u{1}\u{e}");
-    rehearsal
-        .check(backend, &["s.sql"])
-        .expect(2, &["custom format", "pg_restore"])
-        .map(drop)
+    rehearsal.file("s.sql", "SELECT 1").file("schema.sql", "PGDMP\u{1}\u{e}");
+    rehearsal.check(backend, &["s.sql"]).expect(2, &["custom format", "pg_restore"]).map(drop)
 }
 
 fn setting_that_the_server_refuses(backend: Backend) -> Result<(), Failed> {
-    let rehearsal = Rehearsal::new(&format!(
-        "[clone]\nsettings = {{ max_connections = 'many' }}\n{IMPORTER}"
-    ));
+    let rehearsal =
+        Rehearsal::new(&format!("[clone]\nsettings = {{ max_connections = 'many' }}\n{IMPORTER}"));
     rehearsal.file("s.sql", "SELECT 1");
     rehearsal
         .check(backend, &["s.sql"])
@@ -211,14 +135,9 @@ fn setting_that_the_server_refuses(backend: Backend) -> Result<(), Failed> {
 fn outputs_that_do_not_pair(backend: Backend) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new(IMPORTER);
     rehearsal.file("s.sql", "SELECT 1");
+    rehearsal.check(backend, &["s.sql", "--output", "r.json"]).expect(2, &["--format json --output"])?;
     rehearsal
-        .check(backend, &["s.sql", "--output", "r.json"])
-        .expect(2, &["--format json --output"])?;
-    rehearsal
-        .check(
-            backend,
-            &["s.sql", "--format", "json", "--output", "no/such/r.json"],
-        )
+        .check(backend, &["s.sql", "--format", "json", "--output", "no/such/r.json"])
         .expect(2, &["there is no directory no/such"])
         .map(drop)
 }

@@ -10,18 +10,9 @@ use crate::support::{Backend, READER, Rehearsal, eventually, finish, same, third
 
 pub const TESTS: &[Test] = &[
     ("leftovers::signals_end_it_cleanly", signals_end_it_cleanly),
-    (
-        "leftovers::a_killed_check_is_cleared_by_gc",
-        a_killed_check_is_cleared_by_gc,
-    ),
-    (
-        "leftovers::a_killed_check_is_cleared_by_the_next",
-        a_killed_check_is_cleared_by_the_next,
-    ),
-    (
-        "leftovers::a_check_at_work_is_left_alone",
-        a_check_at_work_is_left_alone,
-    ),
+    ("leftovers::a_killed_check_is_cleared_by_gc", a_killed_check_is_cleared_by_gc),
+    ("leftovers::a_killed_check_is_cleared_by_the_next", a_killed_check_is_cleared_by_the_next),
+    ("leftovers::a_check_at_work_is_left_alone", a_check_at_work_is_left_alone),
 ];
 
 /// A check whose script tells when it runs, and then sleeps.
@@ -51,27 +42,19 @@ impl AtWork {
             }
         }
         same(&sandbox, sandbox.starts_with("thirdrun-"), true)?;
-        Ok(Self {
-            rehearsal,
-            child,
-            sandbox,
-        })
+        Ok(Self { rehearsal, child, sandbox })
     }
 
     fn signal(&self, name: &str) -> Result<(), Failed> {
         let pid = self.child.id().to_string();
-        let status = std::process::Command::new("kill")
-            .args(["-s", name, &pid])
-            .status()?;
+        let status = std::process::Command::new("kill").args(["-s", name, &pid]).status()?;
         same("kill", status.success(), true)
     }
 
     /// Processes, containers and directories of the sandbox.
     fn left(&self) -> Vec<String> {
-        let mut found: Vec<_> = crate::support::leftovers()
-            .into_iter()
-            .filter(|one| one.contains(&self.sandbox))
-            .collect();
+        let mut found: Vec<_> =
+            crate::support::leftovers().into_iter().filter(|one| one.contains(&self.sandbox)).collect();
         for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
             let path = entry.path();
             let about = ["environ", "cmdline"].iter().any(|file| {
@@ -118,10 +101,7 @@ fn a_killed_check_is_cleared_by_gc(backend: Backend) -> Result<(), Failed> {
 
 fn a_killed_check_is_cleared_by_the_next(backend: Backend) -> Result<(), Failed> {
     let work = killed(backend)?;
-    work.rehearsal
-        .file("s.sql", "SELECT 1;\n")
-        .check(backend, &["s.sql", "--runs", "1"])
-        .expect(0, &[])?;
+    work.rehearsal.file("s.sql", "SELECT 1;\n").check(backend, &["s.sql", "--runs", "1"]).expect(0, &[])?;
     eventually("everything is gone", || work.left().is_empty())
 }
 

@@ -28,10 +28,7 @@ fn main() -> std::process::ExitCode {
     for line in &machine.missing {
         eprintln!("{line}");
     }
-    if Backend::ALL
-        .into_iter()
-        .all(|backend| !machine.has(backend))
-    {
+    if Backend::ALL.into_iter().all(|backend| !machine.has(backend)) {
         eprintln!("neither backend can be used here, so nothing would be tested: run `make test`");
         return std::process::ExitCode::FAILURE;
     }
@@ -64,10 +61,7 @@ fn main() -> std::process::ExitCode {
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    let left: Vec<_> = support::leftovers()
-        .into_iter()
-        .filter(|one| !before.contains(one))
-        .collect();
+    let left: Vec<_> = support::leftovers().into_iter().filter(|one| !before.contains(one)).collect();
     if !left.is_empty() {
         eprintln!("left behind by these tests: {left:?}");
         return std::process::ExitCode::FAILURE;

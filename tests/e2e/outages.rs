@@ -13,12 +13,7 @@ pub fn all() -> Vec<(String, PathBuf)> {
     let mut found: Vec<_> = std::fs::read_dir(base)
         .expect("the fixtures")
         .flatten()
-        .map(|entry| {
-            (
-                entry.file_name().to_string_lossy().into_owned(),
-                entry.path(),
-            )
-        })
+        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()))
         .collect();
     found.sort();
     found
@@ -28,17 +23,8 @@ pub fn rehearse(backend: Backend, directory: &Path) -> Result<(), Failed> {
     let expected = std::fs::read_to_string(directory.join("expect.json"))?;
     let expected: Value = serde_json::from_str(&expected)?;
     let mut command = thirdrun();
-    command
-        .arg("check")
-        .arg("--config")
-        .arg(directory.join("thirdrun.toml"));
-    command.args([
-        "--backend",
-        &backend.to_string(),
-        "--format",
-        "json",
-        "--quiet",
-    ]);
+    command.arg("check").arg("--config").arg(directory.join("thirdrun.toml"));
+    command.args(["--backend", &backend.to_string(), "--format", "json", "--quiet"]);
     let outcome = finish(&mut command);
     let report = outcome.json()?;
     let mut broke = false;
@@ -48,12 +34,8 @@ pub fn rehearse(backend: Backend, directory: &Path) -> Result<(), Failed> {
             .into_iter()
             .map(|s| if s == "disrupted" { "ok".to_owned() } else { s })
             .collect();
-        let wanted: Vec<_> = wanted
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|s| s.as_str().map(str::to_owned))
-            .collect();
+        let wanted: Vec<_> =
+            wanted.as_array().into_iter().flatten().filter_map(|s| s.as_str().map(str::to_owned)).collect();
         broke |= wanted.iter().any(|status| status != "ok");
         same(worker, got, wanted)?;
     }

@@ -7,18 +7,9 @@ use crate::Test;
 use crate::support::{Backend, IMPORTER, READER, Rehearsal, same};
 
 pub const TESTS: &[Test] = &[
-    (
-        "reports::every_field_of_the_contract_is_there",
-        every_field_of_the_contract_is_there,
-    ),
-    (
-        "reports::formats_go_where_they_are_told",
-        formats_go_where_they_are_told,
-    ),
-    (
-        "reports::no_password_is_ever_shown",
-        no_password_is_ever_shown,
-    ),
+    ("reports::every_field_of_the_contract_is_there", every_field_of_the_contract_is_there),
+    ("reports::formats_go_where_they_are_told", formats_go_where_they_are_told),
+    ("reports::no_password_is_ever_shown", no_password_is_ever_shown),
 ];
 
 fn every_field_of_the_contract_is_there(backend: Backend) -> Result<(), Failed> {
@@ -75,52 +66,25 @@ fn every_field_of_the_contract_is_there(backend: Backend) -> Result<(), Failed> 
         "/settled",
         "/hazards",
     ];
-    let missing: Vec<_> = wanted
-        .iter()
-        .filter(|path| report.pointer(path).is_none())
-        .collect();
+    let missing: Vec<_> = wanted.iter().filter(|path| report.pointer(path).is_none()).collect();
     same("missing fields", missing, Vec::new())?;
-    same(
-        "a fresh worker has no session",
-        report["runs"][0]["workers"][1]["existing_session"].is_null(),
-        true,
-    )
+    same("a fresh worker has no session", report["runs"][0]["workers"][1]["existing_session"].is_null(), true)
 }
 
 fn formats_go_where_they_are_told(backend: Backend) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new(READER);
     rehearsal.file("s.sql", "SELECT 1;\n");
-    let outcome = rehearsal.check(
-        backend,
-        &[
-            "s.sql", "--runs", "1", "--format", "json", "--output", "r.json",
-        ],
-    );
+    let outcome =
+        rehearsal.check(backend, &["s.sql", "--runs", "1", "--format", "json", "--output", "r.json"]);
     outcome.expect(0, &["run 1 of 1"])?;
-    same(
-        "the terminal has the human report",
-        outcome.out.contains("PASS after 1 run"),
-        true,
-    )?;
+    same("the terminal has the human report", outcome.out.contains("PASS after 1 run"), true)?;
     let written: Value = serde_json::from_str(&std::fs::read_to_string(rehearsal.path("r.json"))?)?;
-    same(
-        "the file has the other",
-        written["verdict"].as_str(),
-        Some("pass"),
-    )?;
+    same("the file has the other", written["verdict"].as_str(), Some("pass"))?;
     let outcome = rehearsal.check(backend, &["s.sql", "--runs", "1", "--format", "json"]);
     outcome.json()?;
-    same(
-        "standard error has the human report",
-        outcome.err.contains("PASS after 1 run"),
-        true,
-    )?;
+    same("standard error has the human report", outcome.err.contains("PASS after 1 run"), true)?;
     let outcome = rehearsal.check(backend, &["s.sql", "--runs", "1", "--quiet"]);
-    same(
-        "quiet",
-        (outcome.out.as_str(), outcome.err.as_str()),
-        ("", ""),
-    )
+    same("quiet", (outcome.out.as_str(), outcome.err.as_str()), ("", ""))
 }
 
 fn no_password_is_ever_shown(backend: Backend) -> Result<(), Failed> {
@@ -129,11 +93,7 @@ fn no_password_is_ever_shown(backend: Backend) -> Result<(), Failed> {
     for format in ["json", "human"] {
         let outcome = rehearsal.check(backend, &["s.sql", "--runs", "1", "--format", format]);
         outcome.expect(1, &[])?;
-        same(
-            format,
-            format!("{}{}", outcome.out, outcome.err).contains("a-secret-word"),
-            false,
-        )?;
+        same(format, format!("{}{}", outcome.out, outcome.err).contains("a-secret-word"), false)?;
     }
     Ok(())
 }

@@ -10,40 +10,16 @@ use crate::support::{Backend, IMPORTER, READER, Rehearsal, same, statuses};
 
 pub const TESTS: &[Test] = &[
     ("scripts::psql_runs_sql_files", psql_runs_sql_files),
-    (
-        "scripts::errors_of_psql_fail_the_check",
-        errors_of_psql_fail_the_check,
-    ),
+    ("scripts::errors_of_psql_fail_the_check", errors_of_psql_fail_the_check),
     ("scripts::on_error_stop_stops", on_error_stop_stops),
-    (
-        "scripts::an_executable_sees_the_promised_environment",
-        an_executable_sees_the_promised_environment,
-    ),
-    (
-        "scripts::an_executable_may_log_in_as_another_role",
-        an_executable_may_log_in_as_another_role,
-    ),
-    (
-        "scripts::a_hanging_script_is_killed",
-        a_hanging_script_is_killed,
-    ),
-    (
-        "scripts::forked_processes_stay_until_the_end",
-        forked_processes_stay_until_the_end,
-    ),
-    (
-        "scripts::a_flood_of_output_is_bounded",
-        a_flood_of_output_is_bounded,
-    ),
-    (
-        "scripts::killing_the_server_is_seen",
-        killing_the_server_is_seen,
-    ),
+    ("scripts::an_executable_sees_the_promised_environment", an_executable_sees_the_promised_environment),
+    ("scripts::an_executable_may_log_in_as_another_role", an_executable_may_log_in_as_another_role),
+    ("scripts::a_hanging_script_is_killed", a_hanging_script_is_killed),
+    ("scripts::forked_processes_stay_until_the_end", forked_processes_stay_until_the_end),
+    ("scripts::a_flood_of_output_is_bounded", a_flood_of_output_is_bounded),
+    ("scripts::killing_the_server_is_seen", killing_the_server_is_seen),
     ("scripts::there_is_no_way_out", there_is_no_way_out),
-    (
-        "scripts::listed_runs_are_made_as_listed",
-        listed_runs_are_made_as_listed,
-    ),
+    ("scripts::listed_runs_are_made_as_listed", listed_runs_are_made_as_listed),
 ];
 
 fn shop() -> Rehearsal {
@@ -51,32 +27,19 @@ fn shop() -> Rehearsal {
 }
 
 fn results(report: &Value, field: &str) -> Vec<Value> {
-    report["runs"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|run| run["result"][field].clone())
-        .collect()
+    report["runs"].as_array().into_iter().flatten().map(|run| run["result"][field].clone()).collect()
 }
 
 fn psql_runs_sql_files(backend: Backend) -> Result<(), Failed> {
-    let rehearsal = Rehearsal::new(&format!(
-        "[script]\nvars = {{ who = 'svc_reader', n = 7 }}\n{READER}"
-    ));
+    let rehearsal = Rehearsal::new(&format!("[script]\nvars = {{ who = 'svc_reader', n = 7 }}\n{READER}"));
     rehearsal.file("included.sql", "SELECT 'included ' || :n AS it;\n");
     rehearsal.file(
         "s.sql",
         "\\set ON_ERROR_STOP 1\n\\i included.sql\nSELECT 'variable ' || :'who' AS v \\gset\n\\echo :v\n",
     );
     let report = rehearsal.report(backend, &["s.sql", "--runs", "2", "--as", "deploy"], 0)?;
-    same(
-        "runs",
-        results(&report, "status"),
-        vec!["succeeded".into(), "succeeded".into()],
-    )?;
-    let tail = report["runs"][0]["result"]["output_tail"]
-        .as_str()
-        .unwrap_or_default();
+    same("runs", results(&report, "status"), vec!["succeeded".into(), "succeeded".into()])?;
+    let tail = report["runs"][0]["result"]["output_tail"].as_str().unwrap_or_default();
     for text in ["included 7", "variable svc_reader"] {
         same(text, tail.contains(text), true)?;
     }
@@ -87,43 +50,23 @@ fn errors_of_psql_fail_the_check(backend: Backend) -> Result<(), Failed> {
     let rehearsal = shop();
     rehearsal.file("s.sql", "SELECT 1;\nSELEKT 2;\nSELECT 3;\n");
     let report = rehearsal.report(backend, &["s.sql", "--runs", "1"], 1)?;
-    same(
-        "reason",
-        report["reasons"][0]["kind"].as_str(),
-        Some("script_failed"),
-    )?;
+    same("reason", report["reasons"][0]["kind"].as_str(), Some("script_failed"))?;
     // psql itself goes on and exits with 0.
     same("exit", results(&report, "exit_code"), vec![0.into()])?;
     same("status", results(&report, "status"), vec!["failed".into()])?;
     let allowed = Rehearsal::new(&format!("[script]\nallow_failure = true\n{READER}"));
     allowed.file("s.sql", "SELEKT 2;\n");
-    allowed
-        .report(backend, &["s.sql", "--runs", "1"], 0)
-        .map(drop)
+    allowed.report(backend, &["s.sql", "--runs", "1"], 0).map(drop)
 }
 
 fn on_error_stop_stops(backend: Backend) -> Result<(), Failed> {
     let script = "SELEKT 1;\nREVOKE SELECT ON public.orders FROM svc_reader;\n";
-    let rehearsal = Rehearsal::new(&format!(
-        "[script]\non_error = 'stop'\nallow_failure = true\n{READER}"
-    ));
-    let report = rehearsal
-        .file("s.sql", script)
-        .report(backend, &["s.sql", "--runs", "1"], 0)?;
-    same(
-        "stopped",
-        statuses(&report, "reader"),
-        vec!["ok".to_owned()],
-    )?;
+    let rehearsal = Rehearsal::new(&format!("[script]\non_error = 'stop'\nallow_failure = true\n{READER}"));
+    let report = rehearsal.file("s.sql", script).report(backend, &["s.sql", "--runs", "1"], 0)?;
+    same("stopped", statuses(&report, "reader"), vec!["ok".to_owned()])?;
     let rehearsal = Rehearsal::new(&format!("[script]\nallow_failure = true\n{READER}"));
-    let report = rehearsal
-        .file("s.sql", script)
-        .report(backend, &["s.sql", "--runs", "1"], 1)?;
-    same(
-        "went on",
-        statuses(&report, "reader"),
-        vec!["broken".to_owned()],
-    )
+    let report = rehearsal.file("s.sql", script).report(backend, &["s.sql", "--runs", "1"], 1)?;
+    same("went on", statuses(&report, "reader"), vec!["broken".to_owned()])
 }
 
 fn an_executable_sees_the_promised_environment(backend: Backend) -> Result<(), Failed> {
@@ -135,42 +78,19 @@ fn an_executable_sees_the_promised_environment(backend: Backend) -> Result<(), F
          psql -X -At -c 'SELECT current_user' | grep -qx deploy\n\
          psql -X -At \"$DATABASE_URL\" -c 'SELECT current_user' | grep -qx deploy\n",
     );
-    let mut command = rehearsal.command(
-        backend,
-        &[
-            "s.sh", "--runs", "1", "--as", "deploy", "--format", "json", "--quiet",
-        ],
-    );
-    command
-        .env("CI_NAME", "seen")
-        .env("A_SECRET_OF_THE_CALLER", "not seen")
-        .env("PGPASSWORD", "not seen");
+    let mut command =
+        rehearsal.command(backend, &["s.sh", "--runs", "1", "--as", "deploy", "--format", "json", "--quiet"]);
+    command.env("CI_NAME", "seen").env("A_SECRET_OF_THE_CALLER", "not seen").env("PGPASSWORD", "not seen");
     let outcome = crate::support::finish(&mut command);
     outcome.expect(0, &[])?;
     let report = outcome.json()?;
-    let tail = report["runs"][0]["result"]["output_tail"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    for name in [
-        "DATABASE_URL",
-        "HOME",
-        "PATH",
-        "PGDATABASE",
-        "PGHOST",
-        "PGPASSFILE",
-        "PGPORT",
-        "PGUSER",
-        "ci=seen",
-    ] {
+    let tail = report["runs"][0]["result"]["output_tail"].as_str().unwrap_or_default().to_owned();
+    for name in
+        ["DATABASE_URL", "HOME", "PATH", "PGDATABASE", "PGHOST", "PGPASSFILE", "PGPORT", "PGUSER", "ci=seen"]
+    {
         same(name, tail.contains(name), true)?;
     }
-    for name in [
-        "A_SECRET_OF_THE_CALLER",
-        "PGPASSWORD",
-        "THIRDRUN_CACHE_DIR",
-        "CARGO",
-    ] {
+    for name in ["A_SECRET_OF_THE_CALLER", "PGPASSWORD", "THIRDRUN_CACHE_DIR", "CARGO"] {
         same(name, tail.contains(name), false)?;
     }
     Ok(())
@@ -178,35 +98,20 @@ fn an_executable_sees_the_promised_environment(backend: Backend) -> Result<(), F
 
 fn an_executable_may_log_in_as_another_role(backend: Backend) -> Result<(), Failed> {
     let rehearsal = shop();
-    rehearsal.file(
-        "s.sh",
-        "#!/bin/bash\nexec psql -X -U svc_reader -c 'SELECT count(*) FROM public.orders'\n",
-    );
     rehearsal
-        .report(backend, &["s.sh", "--runs", "1"], 0)
-        .map(drop)
+        .file("s.sh", "#!/bin/bash\nexec psql -X -U svc_reader -c 'SELECT count(*) FROM public.orders'\n");
+    rehearsal.report(backend, &["s.sh", "--runs", "1"], 0).map(drop)
 }
 
 fn a_hanging_script_is_killed(backend: Backend) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new(&format!("[script]\ntimeout = '1s'\n{READER}"));
     // A child that ignores what its parent would pass on is killed with the group.
-    rehearsal.file(
-        "s.sh",
-        "#!/bin/bash\ntrap '' TERM INT HUP\n(trap '' TERM; sleep 1000) &\nsleep 1000\n",
-    );
+    rehearsal.file("s.sh", "#!/bin/bash\ntrap '' TERM INT HUP\n(trap '' TERM; sleep 1000) &\nsleep 1000\n");
     let begun = Instant::now();
     let report = rehearsal.report(backend, &["s.sh", "--runs", "1"], 1)?;
-    same(
-        "status",
-        results(&report, "status"),
-        vec!["timed_out".into()],
-    )?;
+    same("status", results(&report, "status"), vec!["timed_out".into()])?;
     same("reader", statuses(&report, "reader"), vec!["ok".to_owned()])?;
-    same(
-        "ended by the timeout, not by the sleep",
-        begun.elapsed() < Duration::from_secs(500),
-        true,
-    )
+    same("ended by the timeout, not by the sleep", begun.elapsed() < Duration::from_secs(500), true)
 }
 
 fn forked_processes_stay_until_the_end(backend: Backend) -> Result<(), Failed> {
@@ -222,40 +127,22 @@ fn forked_processes_stay_until_the_end(backend: Backend) -> Result<(), Failed> {
         .replace("timeout = '10s'", "timeout = '200ms'");
     rehearsal.file("thirdrun.toml", &text);
     let report = rehearsal.report(backend, &["s.sh", "--runs", "1"], 1)?;
-    same(
-        "reader",
-        statuses(&report, "reader"),
-        vec!["broken".to_owned()],
-    )?;
+    same("reader", statuses(&report, "reader"), vec!["broken".to_owned()])?;
     // Its own timeout ended the iteration: no SQLSTATE, and the message says so.
     let probe = &report["runs"][0]["workers"][0]["new_session"];
     same("SQLSTATE", probe["sqlstate"].is_null(), true)?;
-    same(
-        "message",
-        probe["message"]
-            .as_str()
-            .unwrap_or_default()
-            .contains("timed out"),
-        true,
-    )
+    same("message", probe["message"].as_str().unwrap_or_default().contains("timed out"), true)
 }
 
 fn a_flood_of_output_is_bounded(backend: Backend) -> Result<(), Failed> {
     let rehearsal = shop();
-    rehearsal.file(
-        "s.sh",
-        "#!/bin/bash\nhead -c 300000000 /dev/zero | tr '\\0' x\necho the end\n",
-    );
+    rehearsal.file("s.sh", "#!/bin/bash\nhead -c 300000000 /dev/zero | tr '\\0' x\necho the end\n");
     let report = rehearsal.report(backend, &["s.sh", "--runs", "1"], 0)?;
     let result = &report["runs"][0]["result"];
     let tail = result["output_tail"].as_str().unwrap_or_default();
     same("bounded", tail.len() <= 64 * 1024, true)?;
     same("its end is kept", tail.ends_with("the end\n"), true)?;
-    same(
-        "and said to be the end",
-        result["output_truncated"].as_bool(),
-        Some(true),
-    )
+    same("and said to be the end", result["output_truncated"].as_bool(), Some(true))
 }
 
 fn killing_the_server_is_seen(backend: Backend) -> Result<(), Failed> {
@@ -263,16 +150,8 @@ fn killing_the_server_is_seen(backend: Backend) -> Result<(), Failed> {
     // A superuser may run programs on the server (manual, COPY).
     rehearsal.file("s.sql", "COPY (SELECT 1) TO PROGRAM 'kill -9 $(head -1 \"$PGDATA/postmaster.pid\" || head -1 postmaster.pid)';\n");
     let report = rehearsal.report(backend, &["s.sql", "--runs", "2"], 1)?;
-    same(
-        "importer",
-        statuses(&report, "importer"),
-        vec!["broken".to_owned()],
-    )?;
-    same(
-        "the log is there",
-        report["runs"][0]["server_gone"].is_string(),
-        true,
-    )
+    same("importer", statuses(&report, "importer"), vec!["broken".to_owned()])?;
+    same("the log is there", report["runs"][0]["server_gone"].is_string(), true)
 }
 
 fn there_is_no_way_out(backend: Backend) -> Result<(), Failed> {
@@ -289,15 +168,9 @@ fn there_is_no_way_out(backend: Backend) -> Result<(), Failed> {
         ),
     );
     let report = rehearsal.report(backend, &["s.sh", "--runs", "1"], 0)?;
-    let tail = report["runs"][0]["result"]["output_tail"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
+    let tail = report["runs"][0]["result"]["output_tail"].as_str().unwrap_or_default().to_owned();
     same("the sandbox", tail.contains("the sandbox is there"), true)?;
-    let isolation = report["sandbox"]["isolation"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
+    let isolation = report["sandbox"]["isolation"].as_str().unwrap_or_default().to_owned();
     same(
         &format!("reached ({isolation}): {tail}"),
         tail.contains("reached "),
@@ -310,21 +183,10 @@ fn listed_runs_are_made_as_listed(backend: Backend) -> Result<(), Failed> {
         "[[run]]\nscript = 'one.sql'\nfails = true\n[[run]]\nscript = 'two.sql'\nrole = 'deploy'\nbreaks = ['reader']\n{READER}"
     ));
     rehearsal.file("one.sql", "SELEKT;\n");
-    rehearsal.file(
-        "two.sql",
-        "REVOKE SELECT ON public.orders FROM svc_reader;\n",
-    );
+    rehearsal.file("two.sql", "REVOKE SELECT ON public.orders FROM svc_reader;\n");
     let report = rehearsal.report(backend, &[], 1)?;
-    same(
-        "reader",
-        statuses(&report, "reader"),
-        vec!["ok".to_owned(), "broken".to_owned()],
-    )?;
-    same(
-        "reasons",
-        report["reasons"].as_array().map(Vec::len),
-        Some(1),
-    )?;
+    same("reader", statuses(&report, "reader"), vec!["ok".to_owned(), "broken".to_owned()])?;
+    same("reasons", report["reasons"].as_array().map(Vec::len), Some(1))?;
     same("role", report["runs"][1]["role"].as_str(), Some("deploy"))?;
     let cause = &report["runs"][1]["workers"][0]["cause"];
     same("cause", cause["run"].as_u64(), Some(2))

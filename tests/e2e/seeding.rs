@@ -6,30 +6,12 @@ use crate::Test;
 use crate::support::{Backend, READER, Rehearsal, same};
 
 pub const TESTS: &[Test] = &[
-    (
-        "seeding::owners_grants_and_default_privileges_are_kept",
-        owners_grants_and_default_privileges_are_kept,
-    ),
-    (
-        "seeding::roles_that_nobody_creates_are_made",
-        roles_that_nobody_creates_are_made,
-    ),
-    (
-        "seeding::stored_kinds_of_password_are_kept",
-        stored_kinds_of_password_are_kept,
-    ),
-    (
-        "seeding::an_ordinary_postgres_stays_ordinary",
-        an_ordinary_postgres_stays_ordinary,
-    ),
-    (
-        "seeding::missing_extensions_can_be_skipped",
-        missing_extensions_can_be_skipped,
-    ),
-    (
-        "seeding::every_table_gets_its_rows",
-        every_table_gets_its_rows,
-    ),
+    ("seeding::owners_grants_and_default_privileges_are_kept", owners_grants_and_default_privileges_are_kept),
+    ("seeding::roles_that_nobody_creates_are_made", roles_that_nobody_creates_are_made),
+    ("seeding::stored_kinds_of_password_are_kept", stored_kinds_of_password_are_kept),
+    ("seeding::an_ordinary_postgres_stays_ordinary", an_ordinary_postgres_stays_ordinary),
+    ("seeding::missing_extensions_can_be_skipped", missing_extensions_can_be_skipped),
+    ("seeding::every_table_gets_its_rows", every_table_gets_its_rows),
     ("seeding::hba_lines_come_first", hba_lines_come_first),
 ];
 
@@ -43,9 +25,7 @@ fn asserted(rehearsal: &Rehearsal, backend: Backend, conditions: &[&str]) -> Res
         ));
     }
     script.push_str("exit $status\n");
-    let report = rehearsal
-        .file("s.sh", &script)
-        .report(backend, &["s.sh", "--runs", "1"], 0);
+    let report = rehearsal.file("s.sh", &script).report(backend, &["s.sh", "--runs", "1"], 0);
     report.map(drop)
 }
 
@@ -81,16 +61,9 @@ fn roles_that_nobody_creates_are_made(backend: Backend) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new(&READER.replace("svc_reader", "svc_nobody_made"));
     rehearsal.file(
         "schema.sql",
-        &format!(
-            "{}\nGRANT SELECT ON public.orders TO svc_nobody_made;",
-            crate::support::SCHEMA
-        ),
+        &format!("{}\nGRANT SELECT ON public.orders TO svc_nobody_made;", crate::support::SCHEMA),
     );
-    asserted(
-        &rehearsal,
-        backend,
-        &["rolcanlogin FROM pg_roles WHERE rolname = 'svc_nobody_made'"],
-    )
+    asserted(&rehearsal, backend, &["rolcanlogin FROM pg_roles WHERE rolname = 'svc_nobody_made'"])
 }
 
 fn stored_kinds_of_password_are_kept(backend: Backend) -> Result<(), Failed> {
@@ -103,10 +76,7 @@ fn stored_kinds_of_password_are_kept(backend: Backend) -> Result<(), Failed> {
     rehearsal.file("roles.sql", &roles);
     // An md5 password cannot be used where the server asks for scram (manual, 20.5).
     let text = std::fs::read_to_string(rehearsal.path("thirdrun.toml"))?;
-    rehearsal.file(
-        "thirdrun.toml",
-        &format!("[clone]\nhba = ['host all svc_reader all md5']\n{text}"),
-    );
+    rehearsal.file("thirdrun.toml", &format!("[clone]\nhba = ['host all svc_reader all md5']\n{text}"));
     asserted(
         &rehearsal,
         backend,
@@ -121,10 +91,7 @@ fn an_ordinary_postgres_stays_ordinary(backend: Backend) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new(READER);
     rehearsal.file(
         "roles.sql",
-        &format!(
-            "{}\nCREATE ROLE postgres LOGIN CREATEROLE NOSUPERUSER;\n",
-            crate::support::ROLES
-        ),
+        &format!("{}\nCREATE ROLE postgres LOGIN CREATEROLE NOSUPERUSER;\n", crate::support::ROLES),
     );
     asserted(
         &rehearsal,
@@ -137,19 +104,10 @@ fn missing_extensions_can_be_skipped(backend: Backend) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new(&format!("[clone]\nextensions = 'skip-missing'\n{READER}"));
     rehearsal.file(
         "schema.sql",
-        &format!(
-            "CREATE EXTENSION no_such_extension WITH SCHEMA public;\n{}",
-            crate::support::SCHEMA
-        ),
+        &format!("CREATE EXTENSION no_such_extension WITH SCHEMA public;\n{}", crate::support::SCHEMA),
     );
-    let report =
-        rehearsal
-            .file("s.sql", "SELECT 1;")
-            .report(backend, &["s.sql", "--runs", "1"], 0)?;
-    let skipped = report["clone"]["skipped"][0]["object"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
+    let report = rehearsal.file("s.sql", "SELECT 1;").report(backend, &["s.sql", "--runs", "1"], 0)?;
+    let skipped = report["clone"]["skipped"][0]["object"].as_str().unwrap_or_default().to_owned();
     same(&skipped, skipped.contains("no_such_extension"), true)
 }
 
@@ -157,9 +115,7 @@ fn every_table_gets_its_rows(backend: Backend) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new(READER);
     rehearsal.file(
         "thirdrun.toml",
-        &format!(
-            "[data]\nrows = 30\ntables = {{ 'public.lines' = 50 }}\nload = ['more.sql']\n{READER}"
-        ),
+        &format!("[data]\nrows = 30\ntables = {{ 'public.lines' = 50 }}\nload = ['more.sql']\n{READER}"),
     );
     let schema = format!(
         "{}\nCREATE TYPE mood AS ENUM ('sad', 'ok');\n\
@@ -168,10 +124,9 @@ fn every_table_gets_its_rows(backend: Backend) -> Result<(), Failed> {
          CREATE TABLE public.kv (k uuid PRIMARY KEY, v jsonb NOT NULL, at timestamptz NOT NULL, u text UNIQUE NOT NULL);\n",
         crate::support::SCHEMA
     );
-    rehearsal.file("schema.sql", &schema).file(
-        "more.sql",
-        "INSERT INTO public.orders (total) VALUES (-1);\n",
-    );
+    rehearsal
+        .file("schema.sql", &schema)
+        .file("more.sql", "INSERT INTO public.orders (total) VALUES (-1);\n");
     asserted(
         &rehearsal,
         backend,
@@ -184,15 +139,7 @@ fn every_table_gets_its_rows(backend: Backend) -> Result<(), Failed> {
 }
 
 fn hba_lines_come_first(backend: Backend) -> Result<(), Failed> {
-    let rehearsal = Rehearsal::new(&format!(
-        "[clone]\nhba = ['host all svc_reader all reject']\n{READER}"
-    ));
-    let report = rehearsal
-        .file("s.sql", "SELECT 1;")
-        .report(backend, &["s.sql"], 3)?;
-    same(
-        "SQLSTATE",
-        report["baseline"]["workers"][0]["new_session"]["sqlstate"].as_str(),
-        Some("28000"),
-    )
+    let rehearsal = Rehearsal::new(&format!("[clone]\nhba = ['host all svc_reader all reject']\n{READER}"));
+    let report = rehearsal.file("s.sql", "SELECT 1;").report(backend, &["s.sql"], 3)?;
+    same("SQLSTATE", report["baseline"]["workers"][0]["new_session"]["sqlstate"].as_str(), Some("28000"))
 }

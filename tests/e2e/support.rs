@@ -38,28 +38,16 @@ pub struct Machine {
 
 impl Machine {
     pub fn look() -> Self {
-        let doctor = Command::new(env!("CARGO_BIN_EXE_thirdrun"))
-            .arg("doctor")
-            .output();
-        let text = doctor
-            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-            .unwrap_or_default();
-        let has = |backend: Backend| {
-            text.lines()
-                .any(|line| line.starts_with(&format!("{backend:<9}ok")))
-        };
+        let doctor = Command::new(env!("CARGO_BIN_EXE_thirdrun")).arg("doctor").output();
+        let text =
+            doctor.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        let has = |backend: Backend| text.lines().any(|line| line.starts_with(&format!("{backend:<9}ok")));
         let missing = Backend::ALL
             .into_iter()
             .filter(|backend| !has(*backend))
-            .map(|backend| {
-                format!("skipped: every {backend} test, since `thirdrun doctor` says:\n{text}")
-            })
+            .map(|backend| format!("skipped: every {backend} test, since `thirdrun doctor` says:\n{text}"))
             .collect();
-        Self {
-            local: has(Backend::Local),
-            docker: has(Backend::Docker),
-            missing,
-        }
+        Self { local: has(Backend::Local), docker: has(Backend::Docker), missing }
     }
 
     pub fn has(&self, backend: Backend) -> bool {
@@ -82,22 +70,14 @@ impl Outcome {
     /// The JSON report on standard output.
     pub fn json(&self) -> Result<Value, Failed> {
         serde_json::from_str(&self.out).map_err(|error| {
-            format!(
-                "no JSON ({error}); exit {:?}\n{}\n{}",
-                self.code, self.out, self.err
-            )
-            .into()
+            format!("no JSON ({error}); exit {:?}\n{}\n{}", self.code, self.out, self.err).into()
         })
     }
 
     /// Fails unless the exit code is this one and standard error has all of these.
     pub fn expect(&self, code: i32, said: &[&str]) -> Result<&Self, Failed> {
         if self.code != Some(code) {
-            return Err(format!(
-                "exit {:?}, wanted {code}\n{}\n{}",
-                self.code, self.out, self.err
-            )
-            .into());
+            return Err(format!("exit {:?}, wanted {code}\n{}\n{}", self.code, self.out, self.err).into());
         }
         for text in said {
             if !self.err.contains(text) {
@@ -154,9 +134,7 @@ rows = 1
 impl Rehearsal {
     /// A rehearsal of the shop, with this after `[data] rows = 0`.
     pub fn new(file: &str) -> Self {
-        let rehearsal = Self {
-            directory: tempfile::tempdir().expect("a temporary directory"),
-        };
+        let rehearsal = Self { directory: tempfile::tempdir().expect("a temporary directory") };
         rehearsal
             .file("thirdrun.toml", &format!("[data]\nrows = 0\n{file}"))
             .file("schema.sql", SCHEMA)
@@ -170,8 +148,7 @@ impl Rehearsal {
         let path = self.path(name);
         std::fs::write(&path, text).expect("a file in the temporary directory");
         if text.starts_with("#!") {
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
-                .expect("its permissions");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("its permissions");
         }
         self
     }
@@ -183,10 +160,7 @@ impl Rehearsal {
     /// The command `thirdrun check` in this directory.
     pub fn command(&self, backend: Backend, arguments: &[&str]) -> Command {
         let mut command = thirdrun();
-        command
-            .arg("check")
-            .args(["--backend", &backend.to_string()])
-            .args(arguments);
+        command.arg("check").args(["--backend", &backend.to_string()]).args(arguments);
         command.current_dir(self.directory.path());
         command
     }
@@ -198,11 +172,7 @@ impl Rehearsal {
 
     /// Runs `thirdrun check` and returns its report.
     pub fn report(&self, backend: Backend, arguments: &[&str], code: i32) -> Result<Value, Failed> {
-        let arguments: Vec<_> = arguments
-            .iter()
-            .copied()
-            .chain(["--format", "json", "--quiet"])
-            .collect();
+        let arguments: Vec<_> = arguments.iter().copied().chain(["--format", "json", "--quiet"]).collect();
         let outcome = self.check(backend, &arguments);
         outcome.expect(code, &[])?;
         outcome.json()
@@ -212,10 +182,7 @@ impl Rehearsal {
 /// The binary under test, with a cache of the tests' own.
 pub fn thirdrun() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_thirdrun"));
-    command.env(
-        "THIRDRUN_CACHE_DIR",
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"),
-    );
+    command.env("THIRDRUN_CACHE_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"));
     command.stdin(Stdio::null());
     command
 }
@@ -232,32 +199,18 @@ pub fn finish(command: &mut Command) -> Outcome {
 
 /// The statuses of a worker, run by run.
 pub fn statuses(report: &Value, worker: &str) -> Vec<String> {
-    entries(report, worker)
-        .map(|entry| entry["status"].as_str().unwrap_or_default().to_owned())
-        .collect()
+    entries(report, worker).map(|entry| entry["status"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
 /// The entries of a worker, run by run.
 pub fn entries<'a>(report: &'a Value, worker: &'a str) -> impl Iterator<Item = &'a Value> {
-    let runs = report["runs"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    runs.iter().filter_map(move |run| {
-        run["workers"]
-            .as_array()?
-            .iter()
-            .find(|entry| entry["name"] == worker)
-    })
+    let runs = report["runs"].as_array().map(Vec::as_slice).unwrap_or_default();
+    runs.iter().filter_map(move |run| run["workers"].as_array()?.iter().find(|entry| entry["name"] == worker))
 }
 
 /// Fails unless two values are equal.
 pub fn same<T: PartialEq + fmt::Debug>(what: &str, got: T, wanted: T) -> Result<(), Failed> {
-    if got == wanted {
-        Ok(())
-    } else {
-        Err(format!("{what}: got {got:?}, wanted {wanted:?}").into())
-    }
+    if got == wanted { Ok(()) } else { Err(format!("{what}: got {got:?}, wanted {wanted:?}").into()) }
 }
 
 /// Waits until something is so.
@@ -287,34 +240,12 @@ pub fn leftovers() -> Vec<String> {
         }
     }
     for arguments in [
-        [
-            "ps",
-            "-a",
-            "--filter",
-            "label=thirdrun.session",
-            "--format",
-            "{{.Names}}",
-        ],
-        [
-            "network",
-            "ls",
-            "--filter",
-            "label=thirdrun.session",
-            "--format",
-            "{{.Name}}",
-        ],
+        ["ps", "-a", "--filter", "label=thirdrun.session", "--format", "{{.Names}}"],
+        ["network", "ls", "--filter", "label=thirdrun.session", "--format", "{{.Name}}"],
     ] {
         // Without Docker there is nothing of it.
-        if let Ok(output) = Command::new("docker")
-            .args(arguments)
-            .stderr(Stdio::null())
-            .output()
-        {
-            found.extend(
-                String::from_utf8_lossy(&output.stdout)
-                    .lines()
-                    .map(str::to_owned),
-            );
+        if let Ok(output) = Command::new("docker").args(arguments).stderr(Stdio::null()).output() {
+            found.extend(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned));
         }
     }
     found

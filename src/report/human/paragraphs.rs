@@ -9,21 +9,12 @@ use crate::identifiers::WorkerName;
 use crate::verdict::Status;
 
 pub(super) fn render(text: &mut String, document: &Document, width: usize) {
-    for worker in document
-        .baseline
-        .workers
-        .iter()
-        .filter(|worker| worker.status != Status::Ok)
-    {
+    for worker in document.baseline.workers.iter().filter(|worker| worker.status != Status::Ok) {
         let _ = writeln!(
             text,
             "\n{} fails even before the first run{}",
             painted(STRONG, worker.name.as_str()),
-            if worker.new_session.ok {
-                ", on the session that it keeps"
-            } else {
-                ""
-            }
+            if worker.new_session.ok { ", on the session that it keeps" } else { "" }
         );
         failures(text, worker, width);
     }
@@ -40,13 +31,7 @@ pub(super) fn render(text: &mut String, document: &Document, width: usize) {
     disrupted(text, document);
 }
 
-fn broken(
-    text: &mut String,
-    document: &Document,
-    run: &RunEntry,
-    worker: &WorkerEntry,
-    width: usize,
-) {
+fn broken(text: &mut String, document: &Document, run: &RunEntry, worker: &WorkerEntry, width: usize) {
     let (word, style) = called(worker.status);
     let _ = writeln!(
         text,
@@ -72,10 +57,7 @@ fn broken(
         .iter()
         .filter(|later| later.run > run.run)
         .filter_map(|later| {
-            let entry = later
-                .workers
-                .iter()
-                .find(|entry| entry.name == worker.name)?;
+            let entry = later.workers.iter().find(|entry| entry.name == worker.name)?;
             (entry.status != worker.status)
                 .then(|| format!("after run {} it is {}", later.run, called(entry.status).0))
         })
@@ -87,10 +69,7 @@ fn broken(
 
 /// Whether a restart helps: the first question of whoever is on call.
 fn outlook(worker: &WorkerEntry) -> &'static str {
-    let reopened = worker
-        .existing_session
-        .as_ref()
-        .is_some_and(|session| session.reopened);
+    let reopened = worker.existing_session.as_ref().is_some_and(|session| session.reopened);
     match (&worker.existing_session, worker.new_session.ok) {
         (Some(existing), false) if existing.ok => {
             "the session it has still works, a new one does not: it dies at its next restart, deploy or pool recycle"
@@ -108,15 +87,10 @@ fn outlook(worker: &WorkerEntry) -> &'static str {
 }
 
 fn failures(text: &mut String, worker: &WorkerEntry, width: usize) {
-    let existing = worker
-        .existing_session
-        .as_ref()
-        .filter(|session| !session.ok);
+    let existing = worker.existing_session.as_ref().filter(|session| !session.ok);
     let new = Some(&worker.new_session).filter(|session| !session.ok);
     match (existing, new) {
-        (Some(existing), Some(new))
-            if existing.message == new.message && existing.step == new.step =>
-        {
+        (Some(existing), Some(new)) if existing.message == new.message && existing.step == new.step => {
             failure(text, "", existing, width);
         }
         (Some(existing), Some(new)) => {
@@ -133,27 +107,15 @@ fn failures(text: &mut String, worker: &WorkerEntry, width: usize) {
 }
 
 fn failure(text: &mut String, place: &str, session: &SessionEntry, width: usize) {
-    let code = session
-        .sqlstate
-        .as_ref()
-        .map(|code| format!("{code} "))
-        .unwrap_or_default();
+    let code = session.sqlstate.as_ref().map(|code| format!("{code} ")).unwrap_or_default();
     let message = session.message.as_deref().unwrap_or_default();
-    let _ = writeln!(
-        text,
-        "  {place}{}",
-        painted(BAD, &format!("{code}{message}"))
-    );
+    let _ = writeln!(text, "  {place}{}", painted(BAD, &format!("{code}{message}")));
     if let Some(detail) = &session.detail {
         let _ = writeln!(text, "    {detail}");
     }
     if let (Some(step), Some(words)) = (session.step, &session.step_text) {
         let shown = shortened(words, width.saturating_sub(14).max(40));
-        let _ = writeln!(
-            text,
-            "    {} {shown}",
-            painted(FAINT, &format!("at step {step}:"))
-        );
+        let _ = writeln!(text, "    {} {shown}", painted(FAINT, &format!("at step {step}:")));
     }
 }
 
@@ -161,21 +123,14 @@ fn shortened(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         text.to_owned()
     } else {
-        text.chars()
-            .take(columns.saturating_sub(1))
-            .chain(['…'])
-            .collect()
+        text.chars().take(columns.saturating_sub(1)).chain(['…']).collect()
     }
 }
 
 fn disrupted(text: &mut String, document: &Document) {
     let mut first = true;
     for run in &document.runs {
-        for worker in run
-            .workers
-            .iter()
-            .filter(|worker| worker.status == Status::Disrupted)
-        {
+        for worker in run.workers.iter().filter(|worker| worker.status == Status::Disrupted) {
             let Some(seen) = &worker.while_running else {
                 continue;
             };
@@ -196,11 +151,7 @@ fn disrupted(text: &mut String, document: &Document) {
                 if past { ", so the check fails" } else { "" },
             );
             if let Some(failure) = &seen.first_failure {
-                let code = failure
-                    .sqlstate
-                    .as_ref()
-                    .map(|code| format!("{code} "))
-                    .unwrap_or_default();
+                let code = failure.sqlstate.as_ref().map(|code| format!("{code} ")).unwrap_or_default();
                 let _ = writeln!(text, "  {code}{}", failure.message);
             }
         }

@@ -24,38 +24,20 @@ pub(super) fn called(status: Status) -> (&'static str, Style) {
 
 pub(super) fn render(text: &mut String, document: &Document, width: usize) {
     let mut workers: Vec<&WorkerEntry> = Vec::new();
-    let entries = document
-        .baseline
-        .workers
-        .iter()
-        .chain(document.runs.iter().flat_map(|run| &run.workers));
+    let entries = document.baseline.workers.iter().chain(document.runs.iter().flat_map(|run| &run.workers));
     for worker in entries {
         if !workers.iter().any(|known| known.name == worker.name) {
             workers.push(worker);
         }
     }
-    let names: Vec<String> = workers
-        .iter()
-        .map(|worker| format!("{} ({})", worker.name, worker.role))
-        .collect();
-    let label = names
-        .iter()
-        .map(|name| name.width())
-        .max()
-        .unwrap_or_default()
-        .max("script".len())
-        + 2;
+    let names: Vec<String> =
+        workers.iter().map(|worker| format!("{} ({})", worker.name, worker.role)).collect();
+    let label = names.iter().map(|name| name.width()).max().unwrap_or_default().max("script".len()) + 2;
     // Runs that do not fit beside each other go below, with the labels again.
     let fitting = width.saturating_sub(label + CELL) / CELL;
-    let blocks: Vec<&[RunEntry]> = if document.runs.is_empty() {
-        vec![&[]]
-    } else {
-        document.runs.chunks(fitting.max(1)).collect()
-    };
-    for (runs, first) in blocks
-        .iter()
-        .zip(std::iter::once(true).chain(std::iter::repeat(false)))
-    {
+    let blocks: Vec<&[RunEntry]> =
+        if document.runs.is_empty() { vec![&[]] } else { document.runs.chunks(fitting.max(1)).collect() };
+    for (runs, first) in blocks.iter().zip(std::iter::once(true).chain(std::iter::repeat(false))) {
         if !first {
             text.push('\n');
         }
@@ -84,9 +66,7 @@ fn block(
             let (word, style) = match run.result.status {
                 ResultStatus::Succeeded => ("ok", GOOD),
                 ResultStatus::Failed => ("failed", if run.result.may_fail { UNEASY } else { BAD }),
-                ResultStatus::TimedOut => {
-                    ("timed out", if run.result.may_fail { UNEASY } else { BAD })
-                }
+                ResultStatus::TimedOut => ("timed out", if run.result.may_fail { UNEASY } else { BAD }),
             };
             line.push_str(&pad(&painted(style, word), CELL));
         }
@@ -94,11 +74,7 @@ fn block(
     }
     for (worker, name) in workers.iter().zip(names) {
         let mut line = pad(name, label);
-        let before = document
-            .baseline
-            .workers
-            .iter()
-            .find(|entry| entry.name == worker.name);
+        let before = document.baseline.workers.iter().find(|entry| entry.name == worker.name);
         line.push_str(&cell(before.map(|entry| match entry.status {
             Status::Ok => called(Status::Ok),
             Status::Disrupted | Status::Latent | Status::Broken => ("FAILS", BAD),
@@ -125,8 +101,5 @@ fn push(text: &mut String, line: &str) {
 /// Pads to a number of columns; styles take none.
 fn pad(text: &str, columns: usize) -> String {
     let plain = anstream::adapter::strip_str(text).to_string();
-    format!(
-        "{text}{}",
-        " ".repeat(columns.saturating_sub(plain.width()))
-    )
+    format!("{text}{}", " ".repeat(columns.saturating_sub(plain.width())))
 }

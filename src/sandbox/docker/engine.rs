@@ -50,18 +50,13 @@ pub async fn connect() -> Result<(Docker, Engine), SandboxError> {
         .await
         .map_err(|_| SandboxError::Docker(format!("its engine did not answer within {ANSWER:?}")))?
         .map_err(failed)?;
-    let engine = Engine {
-        version: version.version.unwrap_or_default(),
-        api: version.api_version.unwrap_or_default(),
-    };
+    let engine =
+        Engine { version: version.version.unwrap_or_default(), api: version.api_version.unwrap_or_default() };
     Ok((docker, engine))
 }
 
 fn host() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// Creates and starts a container of a sandbox. Once it is asked for, it is finished or removed by
@@ -76,10 +71,7 @@ pub(super) async fn start(
     body.labels.get_or_insert_default().extend([
         (SESSION.to_owned(), scope.id().to_string()),
         (HOST.to_owned(), host()),
-        (
-            DIRECTORY.to_owned(),
-            scope.directory().to_string_lossy().into_owned(),
-        ),
+        (DIRECTORY.to_owned(), scope.directory().to_string_lossy().into_owned()),
     ]);
     let options = CreateContainerOptionsBuilder::new().name(name).build();
     let (docker, gate) = (docker.clone(), scope.gate());
@@ -98,21 +90,12 @@ pub(super) async fn start(
 /// Whether a container runs.
 pub(super) async fn is_running(docker: &Docker, container: &str) -> bool {
     let inspected = docker.inspect_container(container, None).await;
-    inspected.is_ok_and(|inspected| {
-        inspected
-            .state
-            .and_then(|state| state.running)
-            .unwrap_or_default()
-    })
+    inspected.is_ok_and(|inspected| inspected.state.and_then(|state| state.running).unwrap_or_default())
 }
 
 /// The end of a container's log.
 pub(super) async fn log_tail(docker: &Docker, container: &str) -> String {
-    let options = LogsOptionsBuilder::new()
-        .stdout(true)
-        .stderr(true)
-        .tail(LOG_LINES)
-        .build();
+    let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(LOG_LINES).build();
     let mut log = String::new();
     let mut lines = std::pin::pin!(docker.logs(container, Some(options)));
     while let Some(Ok(line)) = lines.next().await {
@@ -145,47 +128,29 @@ async fn dead(docker: &Docker) -> Vec<ContainerSummary> {
     found.retain(|container| {
         let label = |key: &str| container.labels.as_ref().and_then(|labels| labels.get(key));
         label(HOST) == Some(&host)
-            && label(DIRECTORY)
-                .is_some_and(|directory| leftovers::is_dead_or_gone(Path::new(directory)))
+            && label(DIRECTORY).is_some_and(|directory| leftovers::is_dead_or_gone(Path::new(directory)))
     });
     found
 }
 
 fn name(container: &ContainerSummary) -> String {
-    let name = container
-        .names
-        .as_ref()
-        .and_then(|names| names.first())
-        .or(container.id.as_ref());
-    name.map(|name| name.trim_start_matches('/').to_owned())
-        .unwrap_or_default()
+    let name = container.names.as_ref().and_then(|names| names.first()).or(container.id.as_ref());
+    name.map(|name| name.trim_start_matches('/').to_owned()).unwrap_or_default()
 }
 
 async fn containers(docker: &Docker, label: &str) -> Vec<ContainerSummary> {
     let filters = HashMap::from([("label", vec![label])]);
-    let options = ListContainersOptionsBuilder::new()
-        .all(true)
-        .filters(&filters)
-        .build();
+    let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
     // An engine that cannot list has nothing that could be removed either.
-    docker
-        .list_containers(Some(options))
-        .await
-        .unwrap_or_default()
+    docker.list_containers(Some(options)).await.unwrap_or_default()
 }
 
 async fn remove(docker: &Docker, containers: &[ContainerSummary]) {
-    let removals = containers
-        .iter()
-        .filter_map(|container| container.id.as_ref())
-        .map(|id| async move {
-            let options = RemoveContainerOptionsBuilder::new()
-                .force(true)
-                .v(true)
-                .build();
-            // It may be gone already, which is what was wanted; what cannot be removed is found by `gc`.
-            let _ = docker.remove_container(id, Some(options)).await;
-        });
+    let removals = containers.iter().filter_map(|container| container.id.as_ref()).map(|id| async move {
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+        // It may be gone already, which is what was wanted; what cannot be removed is found by `gc`.
+        let _ = docker.remove_container(id, Some(options)).await;
+    });
     futures_util::future::join_all(removals).await;
 }
 
@@ -194,9 +159,7 @@ pub(super) fn bind(source: &Path, target: &str, mode: &str) -> Result<String, Sa
     let source: PathBuf = source.to_owned();
     let text = source.to_string_lossy();
     if text.contains(':') {
-        return Err(SandboxError::Docker(format!(
-            "{text} cannot be mounted: its name has a colon"
-        )));
+        return Err(SandboxError::Docker(format!("{text} cannot be mounted: its name has a colon")));
     }
     Ok(format!("{text}:{target}:{mode}"))
 }

@@ -41,33 +41,18 @@ pub(super) async fn choose(docker: &Docker, plan: &SandboxPlan) -> Result<String
 }
 
 /// Pulls an image unless the engine has it.
-pub(super) async fn had(
-    docker: &Docker,
-    image: &str,
-    major: Option<u32>,
-) -> Result<String, SandboxError> {
+pub(super) async fn had(docker: &Docker, image: &str, major: Option<u32>) -> Result<String, SandboxError> {
     if docker.inspect_image(image).await.is_ok() {
         return Ok(image.to_owned());
     }
     // Without a tag an engine would pull all of them.
-    let tagged = image
-        .rsplit('/')
-        .next()
-        .is_some_and(|name| name.contains([':', '@']));
-    let wanted = if tagged {
-        image.to_owned()
-    } else {
-        format!("{image}:latest")
-    };
+    let tagged = image.rsplit('/').next().is_some_and(|name| name.contains([':', '@']));
+    let wanted = if tagged { image.to_owned() } else { format!("{image}:latest") };
     let options = CreateImageOptionsBuilder::new().from_image(&wanted).build();
     let mut progress = std::pin::pin!(docker.create_image(Some(options), None, None));
     while let Some(step) = progress.next().await {
         if let Err(error) = step {
-            return Err(SandboxError::NoImage {
-                image: image.to_owned(),
-                major,
-                source: Box::new(error),
-            });
+            return Err(SandboxError::NoImage { image: image.to_owned(), major, source: Box::new(error) });
         }
     }
     Ok(image.to_owned())

@@ -20,8 +20,8 @@ use super::{MOUNT, PORT, confined, engine, image};
 use crate::identifiers::{RoleName, Secret};
 use crate::observations::Ending;
 use crate::programs::{
-    Address, BoxFuture, Captured, Executable, LaunchError, Launcher, Outcome, Place, Program,
-    Stream, passfile,
+    Address, BoxFuture, Captured, Executable, LaunchError, Launcher, Outcome, Place, Program, Stream,
+    passfile,
 };
 
 /// Where a program finds its directory.
@@ -68,10 +68,8 @@ impl DockerLauncher {
 
     fn make_shared(&self) -> Result<PathBuf, SandboxError> {
         let shared = self.shared();
-        std::fs::create_dir_all(&shared).map_err(SandboxError::io(format!(
-            "cannot make {}",
-            shared.display()
-        )))?;
+        std::fs::create_dir_all(&shared)
+            .map_err(SandboxError::io(format!("cannot make {}", shared.display())))?;
         Ok(shared)
     }
 
@@ -85,9 +83,7 @@ impl DockerLauncher {
             .mode(0o600)
             .open(&path)
             .and_then(|mut file| file.write_all(passfile(logins).as_bytes()))
-            .map_err(SandboxError::io(
-                "cannot write the password file of the programs",
-            ))?;
+            .map_err(SandboxError::io("cannot write the password file of the programs"))?;
         *self.logins.lock().unwrap_or_else(PoisonError::into_inner) = logins.to_vec();
         Ok(())
     }
@@ -135,10 +131,8 @@ impl DockerLauncher {
     }
 
     fn command(program: &Program, mark: &str) -> Vec<String> {
-        let mut command: Vec<String> = ["sh", "-c", SCRIPT, "sh", mark]
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+        let mut command: Vec<String> =
+            ["sh", "-c", SCRIPT, "sh", mark].into_iter().map(str::to_owned).collect();
         match &program.what {
             Executable::Psql(arguments) => {
                 command.push("psql".to_owned());
@@ -154,10 +148,7 @@ impl DockerLauncher {
 
     fn environment(&self, program: &Program) -> Vec<String> {
         let logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
-        let password = logins
-            .iter()
-            .find(|(role, _)| *role == program.role)
-            .map(|(_, secret)| secret);
+        let password = logins.iter().find(|(role, _)| *role == program.role).map(|(_, secret)| secret);
         let variables = self.address.environment(program, password);
         // The image knows better than the machine where its programs are.
         variables
@@ -179,25 +170,12 @@ impl DockerLauncher {
             working_dir: Some(DIRECTORY.to_owned()),
             ..CreateExecOptions::default()
         };
-        let exec = self
-            .docker
-            .create_exec(&container, options)
-            .await
-            .map_err(failed)?;
+        let exec = self.docker.create_exec(&container, options).await.map_err(failed)?;
         let begun = Instant::now();
-        let start = StartExecOptions {
-            output_capacity: Some(64 * 1024),
-            ..StartExecOptions::default()
-        };
-        let started = self
-            .docker
-            .start_exec(&exec.id, Some(start))
-            .await
-            .map_err(failed)?;
+        let start = StartExecOptions { output_capacity: Some(64 * 1024), ..StartExecOptions::default() };
+        let started = self.docker.start_exec(&exec.id, Some(start)).await.map_err(failed)?;
         let StartExecResults::Attached { output, input } = started else {
-            return Err(SandboxError::Docker(
-                "it did not attach to a program".to_owned(),
-            ));
+            return Err(SandboxError::Docker("it did not attach to a program".to_owned()));
         };
         let captured = Arc::new(Mutex::new(Captured::default()));
         let (tell, mut told) = watch::channel(Seen::default());
@@ -219,22 +197,12 @@ impl DockerLauncher {
             // The shell around the program was ended with it.
             None => {
                 let inspected = self.docker.inspect_exec(&exec.id).await.map_err(failed)?;
-                Ending::Exited(
-                    inspected
-                        .exit_code
-                        .and_then(|code| i32::try_from(code).ok())
-                        .unwrap_or(-1),
-                )
+                Ending::Exited(inspected.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1))
             }
         };
-        let mut output =
-            std::mem::take(&mut *captured.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut output = std::mem::take(&mut *captured.lock().unwrap_or_else(PoisonError::into_inner));
         output.finish();
-        Ok(Outcome {
-            ending: as_signal(ending),
-            duration,
-            output,
-        })
+        Ok(Outcome { ending: as_signal(ending), duration, output })
     }
 
     /// Kills the process group of a program. Its leader is the shell around it.
@@ -248,10 +216,8 @@ impl DockerLauncher {
         };
         // A container that is gone has no process left to kill.
         if let Ok(exec) = self.docker.create_exec(container, options).await
-            && let Ok(StartExecResults::Attached { mut output, .. }) = self
-                .docker
-                .start_exec(&exec.id, None::<StartExecOptions>)
-                .await
+            && let Ok(StartExecResults::Attached { mut output, .. }) =
+                self.docker.start_exec(&exec.id, None::<StartExecOptions>).await
         {
             while output.next().await.is_some() {}
         }
@@ -292,9 +258,7 @@ async fn follow(
     while let Some(Ok(piece)) = output.next().await {
         match piece {
             LogOutput::StdErr { message } => err.push(&message, &mut kept()),
-            LogOutput::StdOut { message } | LogOutput::Console { message } => {
-                out.push(&message, &mut kept())
-            }
+            LogOutput::StdOut { message } | LogOutput::Console { message } => out.push(&message, &mut kept()),
             LogOutput::StdIn { .. } => {}
         }
         tell.send_if_modified(|seen| {
@@ -312,9 +276,7 @@ async fn follow(
 /// A shell reports the signal that ended its child as 128 and its number.
 fn as_signal(ending: Ending) -> Ending {
     match ending {
-        Ending::Exited(status) if (129..=128 + 31).contains(&status) => {
-            Ending::Signalled(status - 128)
-        }
+        Ending::Exited(status) if (129..=128 + 31).contains(&status) => Ending::Signalled(status - 128),
         ending => ending,
     }
 }
@@ -332,10 +294,7 @@ impl Launcher for DockerLauncher {
         })
     }
 
-    fn provide<'a>(
-        &'a self,
-        logins: &'a [(RoleName, Secret)],
-    ) -> BoxFuture<'a, Result<(), LaunchError>> {
+    fn provide<'a>(&'a self, logins: &'a [(RoleName, Secret)]) -> BoxFuture<'a, Result<(), LaunchError>> {
         Box::pin(async move {
             self.write_passfile(logins).map_err(|source| LaunchError {
                 what: "the password file of the programs".to_owned(),

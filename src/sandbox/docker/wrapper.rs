@@ -71,9 +71,7 @@ impl Marks {
         // All but what a mark could still begin with.
         let keep = (self.end.len() + 16).min(self.held.len());
         let pass: Vec<u8> = match self.held.iter().rposition(|byte| *byte == b'\n') {
-            Some(newline) if self.held.len() - newline <= keep => {
-                self.held.drain(..newline).collect()
-            }
+            Some(newline) if self.held.len() - newline <= keep => self.held.drain(..newline).collect(),
             _ => std::mem::take(&mut self.held),
         };
         captured.push(self.stream, &pass);
@@ -89,10 +87,7 @@ impl Marks {
 
     /// Cuts a whole mark and its line out of what is held: what came before it, and its argument.
     fn take(&mut self, mark: &[u8]) -> Option<(Vec<u8>, String)> {
-        let at = self
-            .held
-            .windows(mark.len())
-            .position(|window| window == mark)?;
+        let at = self.held.windows(mark.len()).position(|window| window == mark)?;
         let argument: Vec<u8> = self.held.get(at + mark.len()..)?.to_vec();
         let line = argument.iter().position(|byte| *byte == b'\n')?;
         let text = String::from_utf8_lossy(argument.get(..line)?).into_owned();

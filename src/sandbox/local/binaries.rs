@@ -22,46 +22,30 @@ pub struct Installation {
 pub(super) fn choose(bin: Option<&Path>, major: Option<u32>) -> Result<Installation, SandboxError> {
     let directories = bin.map_or_else(search_path, |bin| vec![bin.to_owned()]);
     let mut found = find_in(&directories);
-    let versions: Vec<_> = found
-        .iter()
-        .map(|one| format!("{} in {}", one.major, one.bin.display()))
-        .collect();
+    let versions: Vec<_> =
+        found.iter().map(|one| format!("{} in {}", one.major, one.bin.display())).collect();
     match major {
         Some(major) => found.retain(|one| one.major == major),
         None => found.sort_by_key(|one| std::cmp::Reverse(one.major)),
     }
-    found
-        .into_iter()
-        .next()
-        .ok_or_else(|| SandboxError::NoPostgres {
-            wanted: major
-                .map(|major| major.to_string())
-                .unwrap_or_else(|| "server".to_owned()),
-            found: if versions.is_empty() {
-                String::new()
-            } else {
-                format!("; found {}", versions.join(", "))
-            },
-            searched: directories,
-        })
+    found.into_iter().next().ok_or_else(|| SandboxError::NoPostgres {
+        wanted: major.map(|major| major.to_string()).unwrap_or_else(|| "server".to_owned()),
+        found: if versions.is_empty() { String::new() } else { format!("; found {}", versions.join(", ")) },
+        searched: directories,
+    })
 }
 
 /// Every installation that can be found, here or in an extra directory.
 pub fn find_all(extra: Option<&Path>) -> Vec<Installation> {
-    let directories: Vec<_> = extra
-        .map(Path::to_owned)
-        .into_iter()
-        .chain(search_path())
-        .collect();
+    let directories: Vec<_> = extra.map(Path::to_owned).into_iter().chain(search_path()).collect();
     find_in(&directories)
 }
 
 /// Directories in which `postgres` is looked for: `PATH`, then where Debian, Red Hat, Homebrew and
 /// Postgres.app put it.
 fn search_path() -> Vec<PathBuf> {
-    let mut directories: Vec<PathBuf> = std::env::var_os("PATH")
-        .map(|path| std::env::split_paths(&path).collect())
-        .unwrap_or_default();
+    let mut directories: Vec<PathBuf> =
+        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
     let versioned = [
         ("/usr/lib/postgresql", "bin"),
         ("/usr", "bin"),
@@ -75,10 +59,7 @@ fn search_path() -> Vec<PathBuf> {
         };
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let is_version = name
-                .bytes()
-                .next()
-                .is_some_and(|byte| byte.is_ascii_digit());
+            let is_version = name.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
             // `/usr/pgsql-17` and `/opt/homebrew/opt/postgresql@17`
             if is_version || name.starts_with("pgsql-") || name.starts_with("postgresql") {
                 directories.push(entry.path().join(tail));
@@ -105,18 +86,9 @@ fn find_in(directories: &[PathBuf]) -> Vec<Installation> {
             continue;
         };
         let psql = bin.join("psql");
-        let psql = if psql.exists() {
-            Some(psql)
-        } else {
-            on_path("psql")
-        };
+        let psql = if psql.exists() { Some(psql) } else { on_path("psql") };
         if let Some(psql) = psql {
-            found.push(Installation {
-                major,
-                version,
-                bin,
-                psql,
-            });
+            found.push(Installation { major, version, bin, psql });
         }
     }
     found
@@ -124,24 +96,14 @@ fn find_in(directories: &[PathBuf]) -> Vec<Installation> {
 
 fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(program))
-        .find(|file| file.exists())
+    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.exists())
 }
 
 /// Reads `postgres (PostgreSQL) 15.18 (Debian …)`.
 fn version_of(postgres: &Path) -> Option<(u32, String)> {
-    let output = Command::new(postgres)
-        .arg("--version")
-        .env_clear()
-        .output()
-        .ok()?;
+    let output = Command::new(postgres).arg("--version").env_clear().output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let version = text.split("(PostgreSQL) ").nth(1)?.trim().to_owned();
-    let major = version
-        .split(|c: char| !c.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()?;
+    let major = version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
     Some((major, version))
 }

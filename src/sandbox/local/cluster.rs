@@ -50,21 +50,9 @@ pub(super) async fn make(
 
 fn entry(installation: &Installation, plan: &SandboxPlan) -> Option<PathBuf> {
     let plain = |text: &str| -> String {
-        text.chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() || c == '.' {
-                    c
-                } else {
-                    '-'
-                }
-            })
-            .collect()
+        text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect()
     };
-    let name = format!(
-        "cluster-{KIND}-{}-{}",
-        plain(&installation.version),
-        plain(plan.bootstrap.as_str())
-    );
+    let name = format!("cluster-{KIND}-{}-{}", plain(&installation.version), plain(plan.bootstrap.as_str()));
     Some(cache::directory()?.join(name))
 }
 
@@ -72,8 +60,7 @@ fn take(entry: &Path, data: &Path, user: Option<Unprivileged>) -> std::io::Resul
     let password = fs::read_to_string(entry.join(PASSWORD))?;
     copy(&entry.join(DATA), data, user)?;
     // Its time is that of its last use, for `gc`.
-    let _ =
-        fs::File::open(entry).and_then(|entry| entry.set_modified(std::time::SystemTime::now()));
+    let _ = fs::File::open(entry).and_then(|entry| entry.set_modified(std::time::SystemTime::now()));
     Ok(Secret::new(password))
 }
 
@@ -83,19 +70,11 @@ fn keep(entry: &Path, data: &Path, password: &Secret) -> std::io::Result<()> {
     let Some(parent) = entry.parent() else {
         return Ok(());
     };
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(parent)?;
-    let made = tempfile::Builder::new()
-        .prefix("cluster-new-")
-        .tempdir_in(parent)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+    let made = tempfile::Builder::new().prefix("cluster-new-").tempdir_in(parent)?;
     copy(data, &made.path().join(DATA), None)?;
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(made.path().join(PASSWORD))?;
+    let mut file =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(made.path().join(PASSWORD))?;
     file.write_all(password.reveal().as_bytes())?;
     // Another check may have been faster; its entry is as good, and this one is dropped.
     match fs::rename(made.path(), entry) {
@@ -136,8 +115,7 @@ async fn initdb(
     password: &Secret,
 ) -> Result<(), SandboxError> {
     let pwfile = scope.directory().join("pwfile");
-    fs::write(&pwfile, password.reveal())
-        .map_err(SandboxError::io("cannot write a file for initdb"))?;
+    fs::write(&pwfile, password.reveal()).map_err(SandboxError::io("cannot write a file for initdb"))?;
     if let Some(user) = scope.user() {
         chown(&pwfile, Some(user.uid), Some(user.gid))
             .map_err(SandboxError::io("cannot hand a file to initdb"))?;
@@ -146,15 +124,7 @@ async fn initdb(
     command
         .arg("-D")
         .arg(scope.directory().join(DATA))
-        .args([
-            "-U",
-            plan.bootstrap.as_str(),
-            "-A",
-            "scram-sha-256",
-            "-E",
-            "UTF8",
-            "--locale=C.UTF-8",
-        ])
+        .args(["-U", plan.bootstrap.as_str(), "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8"])
         .args(["--no-sync", "--wal-segsize=1"])
         .arg("--pwfile")
         .arg(&pwfile)
@@ -163,13 +133,7 @@ async fn initdb(
         .env("LC_ALL", "C.UTF-8")
         .current_dir(scope.directory())
         .stdin(Stdio::null());
-    confine::apply(
-        &mut command,
-        Confinement {
-            user: scope.user(),
-            ..Confinement::default()
-        },
-    );
+    confine::apply(&mut command, Confinement { user: scope.user(), ..Confinement::default() });
     let output = tokio::process::Command::from(command)
         .kill_on_drop(true)
         .output()
@@ -180,9 +144,6 @@ async fn initdb(
         Ok(())
     } else {
         let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(SandboxError::Program {
-            program: "initdb".to_owned(),
-            output: text,
-        })
+        Err(SandboxError::Program { program: "initdb".to_owned(), output: text })
     }
 }

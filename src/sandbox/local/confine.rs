@@ -74,11 +74,8 @@ mod linux {
             let uid = rustix::process::geteuid().as_raw();
             let gid = rustix::process::getegid().as_raw();
             let text = |text: String| CString::new(text).unwrap_or_default();
-            let namespace = |kind: &str| {
-                confinement
-                    .join_network_of
-                    .map(|pid| text(format!("/proc/{pid}/ns/{kind}")))
-            };
+            let namespace =
+                |kind: &str| confinement.join_network_of.map(|pid| text(format!("/proc/{pid}/ns/{kind}")));
             Self {
                 confinement,
                 root: uid == 0,
@@ -138,18 +135,11 @@ mod linux {
     }
 
     fn check(result: libc::c_int) -> io::Result<()> {
-        if result < 0 {
-            Err(io::Error::last_os_error())
-        } else {
-            Ok(())
-        }
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     fn limit(resource: libc::__rlimit_resource_t, most: libc::rlim_t) -> io::Result<()> {
-        let limit = libc::rlimit {
-            rlim_cur: most,
-            rlim_max: most,
-        };
+        let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
         // SAFETY: the struct lives through the call.
         check(unsafe { libc::setrlimit(resource, &raw const limit) })
     }
@@ -228,18 +218,11 @@ mod linux {
             check(libc::setgid(gid))?;
             check(libc::setuid(uid))?;
             if reads_everything {
-                let header = CapHeader {
-                    version: CAPABILITY_VERSION,
-                    pid: 0,
-                };
+                let header = CapHeader { version: CAPABILITY_VERSION, pid: 0 };
                 let bit = 1 << CAP_DAC_READ_SEARCH;
                 let mut data = [CapData::default(); 2];
                 if let Some(first) = data.first_mut() {
-                    *first = CapData {
-                        effective: bit,
-                        permitted: bit,
-                        inheritable: bit,
-                    };
+                    *first = CapData { effective: bit, permitted: bit, inheritable: bit };
                 }
                 if libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) < 0 {
                     return Err(io::Error::last_os_error());

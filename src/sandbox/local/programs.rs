@@ -16,8 +16,7 @@ use super::confine::{self, Confinement};
 use crate::identifiers::{RoleName, Secret};
 use crate::observations::Ending;
 use crate::programs::{
-    Address, BoxFuture, Captured, Executable, LaunchError, Launcher, Outcome, Program, Stream,
-    passfile,
+    Address, BoxFuture, Captured, Executable, LaunchError, Launcher, Outcome, Program, Stream, passfile,
 };
 
 /// How long output is still taken after the process has exited: what it had written by then is in the
@@ -40,24 +39,14 @@ impl LocalLauncher {
         user: Option<Unprivileged>,
         network_of: Option<u32>,
     ) -> Self {
-        Self {
-            address,
-            psql,
-            user,
-            network_of,
-            logins: Mutex::default(),
-        }
+        Self { address, psql, user, network_of, logins: Mutex::default() }
     }
 
     fn write_passfile(&self, logins: &[(RoleName, Secret)]) -> std::io::Result<()> {
         use std::io::Write as _;
         let path = Path::new(&self.address.passfile);
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)?;
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
         file.write_all(passfile(logins).as_bytes())?;
         if let Some(user) = self.user {
             chown(path, Some(user.uid), Some(user.gid))?;
@@ -84,10 +73,7 @@ impl LocalLauncher {
             }
         };
         let logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
-        let password = logins
-            .iter()
-            .find(|(role, _)| *role == program.role)
-            .map(|(_, secret)| secret);
+        let password = logins.iter().find(|(role, _)| *role == program.role).map(|(_, secret)| secret);
         command
             .env_clear()
             .envs(self.address.environment(program, password))
@@ -115,14 +101,8 @@ impl LocalLauncher {
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let captured = Arc::new(Mutex::new(Captured::default()));
         let readers = [
-            child
-                .stdout
-                .take()
-                .map(|pipe| read(pipe, Stream::Out, Arc::clone(&captured))),
-            child
-                .stderr
-                .take()
-                .map(|pipe| read(pipe, Stream::Err, Arc::clone(&captured))),
+            child.stdout.take().map(|pipe| read(pipe, Stream::Out, Arc::clone(&captured))),
+            child.stderr.take().map(|pipe| read(pipe, Stream::Err, Arc::clone(&captured))),
         ];
         let mut guard = KillGroup(group);
         let ending = match tokio::time::timeout(program.timeout, child.wait()).await {
@@ -143,24 +123,16 @@ impl LocalLauncher {
             }
         };
         let _ = tokio::time::timeout(LAST_WORDS, finished).await;
-        let mut output =
-            std::mem::take(&mut *captured.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut output = std::mem::take(&mut *captured.lock().unwrap_or_else(PoisonError::into_inner));
         output.finish();
         // Readers of a pipe that is still open go on and throw away, so that nobody in the background
         // dies of SIGPIPE; they end with the runtime.
-        Ok(Outcome {
-            ending,
-            duration,
-            output,
-        })
+        Ok(Outcome { ending, duration, output })
     }
 }
 
 impl Launcher for LocalLauncher {
-    fn provide<'a>(
-        &'a self,
-        logins: &'a [(RoleName, Secret)],
-    ) -> BoxFuture<'a, Result<(), LaunchError>> {
+    fn provide<'a>(&'a self, logins: &'a [(RoleName, Secret)]) -> BoxFuture<'a, Result<(), LaunchError>> {
         Box::pin(async move {
             self.write_passfile(logins).map_err(|source| LaunchError {
                 what: "the password file of the programs".to_owned(),
@@ -216,23 +188,21 @@ fn read(
                 break;
             }
             let bytes = buffer.get(..count).unwrap_or_default();
-            captured
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(stream, bytes);
+            captured.lock().unwrap_or_else(PoisonError::into_inner).push(stream, bytes);
         }
     })
 }
 
 /// Whether a stranger could enter the directory and read in it.
 fn everybody_reads(directory: &Path) -> bool {
-    directory.ancestors().all(|part| {
-        std::fs::metadata(part).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0)
-    }) && std::fs::read_dir(directory).is_ok_and(|mut entries| {
-        entries.all(|entry| {
-            entry
-                .and_then(|entry| entry.metadata())
-                .is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
+    directory
+        .ancestors()
+        .all(|part| std::fs::metadata(part).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0))
+        && std::fs::read_dir(directory).is_ok_and(|mut entries| {
+            entries.all(|entry| {
+                entry
+                    .and_then(|entry| entry.metadata())
+                    .is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
+            })
         })
-    })
 }
