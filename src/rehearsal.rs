@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::failure::{Exit, Failure};
-use crate::identifiers::RunNumber;
+use crate::identifiers::{RunNumber, WorkerName};
 use crate::observations::{Rehearsal, RunObservation, WorkerObservation};
 use crate::plan::Plan;
 use crate::programs::Place;
@@ -55,8 +55,7 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
     progress.phase(&Phase::Baseline);
     crew.start_for(RunNumber(1)).await;
     let baseline = crew.baseline().await;
-    let names: Vec<_> = plan.workers.iter().map(|worker| worker.name.clone()).collect();
-    let arrivals = Arrivals::new(sandbox.server(), &names)
+    let mut arrivals = Arrivals::new(sandbox.server(), &names(plan))
         .await
         .map_err(|failure| Failure::new(Exit::Environment, &failure))?;
     let works = baseline.iter().all(|worker| {
@@ -65,7 +64,7 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
     let mut runs = Vec::new();
     if works {
         for spec in &plan.runs {
-            let run = one_run(plan, spec, &sandbox, &mut crew, &arrivals, progress).await?;
+            let run = one_run(plan, spec, &sandbox, &mut crew, &mut arrivals, progress).await?;
             let gone = run.server_gone.is_some();
             runs.push(run);
             if gone {
@@ -85,6 +84,10 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
     Ok(Rehearsed { observations, sandbox })
 }
 
+fn names(plan: &Plan) -> Vec<WorkerName> {
+    plan.workers.iter().map(|worker| worker.name.clone()).collect()
+}
+
 fn crew(plan: &Plan, sandbox: &Sandbox, seeded: &Seeded) -> Crew {
     let surroundings = Surroundings {
         endpoint: sandbox.server().endpoint.clone(),
@@ -100,7 +103,7 @@ async fn one_run(
     spec: &RunSpec,
     sandbox: &Sandbox,
     crew: &mut Crew,
-    arrivals: &Arrivals,
+    arrivals: &mut Arrivals,
     progress: &Progress,
 ) -> Result<RunObservation, Failure> {
     let of = plan.runs.len();
@@ -125,6 +128,13 @@ async fn one_run(
         result = run => result?,
         () = release => return Err(Failure::defect("an endless task has ended")),
     };
+    sandbox.settle().await;
+    if arrivals.strangers().await.is_err() {
+        // The server has crashed and recovered, or is gone, which the workers will tell.
+        if let Ok(again) = Arrivals::new(sandbox.server(), &names(plan)).await {
+            *arrivals = again;
+        }
+    }
     progress.phase(&Phase::After { run: spec.number, of });
     let workers: Vec<WorkerObservation> = crew.end_shift(shift).await?;
     Ok(RunObservation {

@@ -69,6 +69,10 @@ pub const SUPERUSER: &str = "thirdrun";
 /// How long a server may take to answer its first query.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 
+/// SQLSTATEs with which a session is refused while a server recovers: `cannot_connect_now`, and those of a
+/// connection that fails without a word.
+const RECOVERING: [&str; 3] = ["57P03", "08001", "08006"];
+
 /// Why no sandbox could be had. All of them are the environment's business (exit 4).
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -241,6 +245,21 @@ impl Sandbox {
         match &self.backend {
             Backend::Local(server) => server.launcher(),
             Backend::Docker(server) => server.launcher(),
+        }
+    }
+
+    /// Waits until a server that has crashed has recovered, or is gone for good. Until then every session
+    /// would be refused, for a time that says nothing of the script.
+    pub async fn settle(&self) {
+        let login = self.server.superuser_login(&DatabaseName::new("postgres"));
+        let begun = Instant::now();
+        while begun.elapsed() < READY_DEADLINE && self.backend.alive().await {
+            match Session::open(&self.server.endpoint, &login).await {
+                Ok(session) => return session.close().await,
+                Err(failure) if RECOVERING.contains(&failure.sqlstate.as_str()) => {}
+                Err(_) => return,
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 

@@ -56,13 +56,13 @@ pub fn split(text: &str) -> Result<Vec<Item<'_>>, ScriptError> {
         };
         if byte == b'\\' {
             let (line, start) = (cutter.line, cutter.at);
-            cutter.to_line_end();
+            cutter.pass_line();
             items.push(Item { line, text: cutter.since(start).trim_end(), kind: ItemKind::Command });
         } else if byte == b';' {
             cutter.advance(1);
         } else {
             let (line, start) = (cutter.line, cutter.at);
-            let end = cutter.to_statement_end()?;
+            let end = cutter.pass_statement()?;
             let statement = cutter.text.get(start..end).unwrap_or_default().trim_end();
             let kind = if copies_from_stdin(statement) {
                 ItemKind::Copy(cutter.copy_data(line)?)
@@ -106,7 +106,7 @@ impl<'a> Cutter<'a> {
         self.at = end;
     }
 
-    fn to_line_end(&mut self) {
+    fn pass_line(&mut self) {
         let length = self.rest().find('\n').map_or(self.rest().len(), |at| at + 1);
         self.advance(length);
     }
@@ -116,7 +116,7 @@ impl<'a> Cutter<'a> {
         loop {
             match (self.peek(0), self.peek(1)) {
                 (Some(byte), _) if byte.is_ascii_whitespace() => self.advance(1),
-                (Some(b'-'), Some(b'-')) => self.to_line_end(),
+                (Some(b'-'), Some(b'-')) => self.pass_line(),
                 (Some(b'/'), Some(b'*')) => self.block_comment()?,
                 // A byte order mark, which psql passes over too.
                 (Some(0xEF), _) if self.at == 0 && self.rest().starts_with('\u{feff}') => self.advance(3),
@@ -195,7 +195,7 @@ impl<'a> Cutter<'a> {
     }
 
     /// Passes one statement and its semicolon; returns where its text ends.
-    fn to_statement_end(&mut self) -> Result<usize, ScriptError> {
+    fn pass_statement(&mut self) -> Result<usize, ScriptError> {
         let mut parentheses = 0_usize;
         // psql counts BEGIN … END only inside CREATE [OR REPLACE] {FUNCTION|PROCEDURE}.
         let mut first_words: Vec<String> = Vec::new();
@@ -204,7 +204,7 @@ impl<'a> Cutter<'a> {
             match byte {
                 b'\'' => self.quoted(b'\'', false, "a quoted text")?,
                 b'"' => self.quoted(b'"', false, "a quoted identifier")?,
-                b'-' if self.peek(1) == Some(b'-') => self.to_line_end(),
+                b'-' if self.peek(1) == Some(b'-') => self.pass_line(),
                 b'/' if self.peek(1) == Some(b'*') => self.block_comment()?,
                 b'$' => {
                     if !self.dollar_quoted()? {
@@ -257,14 +257,14 @@ impl<'a> Cutter<'a> {
 
     /// Takes the lines up to `\.`, right after the line of the statement.
     fn copy_data(&mut self, line: usize) -> Result<&'a str, ScriptError> {
-        self.to_line_end();
+        self.pass_line();
         let start = self.at;
         loop {
             if self.rest().is_empty() {
                 return Err(ScriptError { line, what: "COPY data" });
             }
             let line_start = self.at;
-            self.to_line_end();
+            self.pass_line();
             if self.since(line_start).trim_end_matches(['\r', '\n']) == "\\." {
                 return Ok(self.text.get(start..line_start).unwrap_or_default());
             }

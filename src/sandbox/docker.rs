@@ -96,8 +96,8 @@ impl DockerServer {
             ("port", PORT.to_string()),
             ("unix_socket_directories", MOUNT.to_owned()),
             ("hba_file", format!("{MOUNT}/pg_hba.conf")),
+            // As in the local backend.
             ("fsync", "off".to_owned()),
-            ("synchronous_commit", "off".to_owned()),
             ("full_page_writes", "off".to_owned()),
             ("lc_messages", "C".to_owned()),
             ("shared_buffers", "64MB".to_owned()),

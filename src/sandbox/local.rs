@@ -177,8 +177,9 @@ fn start_postgres(
         ("listen_addresses", if confined { "127.0.0.1" } else { "" }.to_owned()),
         ("port", PORT.to_string()),
         ("unix_socket_directories", directory.join("socket").to_string_lossy().into_owned()),
+        // Nothing must outlive the machine. What is committed must outlive a crash of the server, so that
+        // synchronous_commit stays on (PostgreSQL manual, 30.4).
         ("fsync", "off".to_owned()),
-        ("synchronous_commit", "off".to_owned()),
         ("full_page_writes", "off".to_owned()),
         ("lc_messages", "C".to_owned()),
         ("shared_buffers", "64MB".to_owned()),

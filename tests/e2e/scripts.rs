@@ -18,6 +18,10 @@ pub const TESTS: &[Test] = &[
     ("scripts::forked_processes_stay_until_the_end", forked_processes_stay_until_the_end),
     ("scripts::a_flood_of_output_is_bounded", a_flood_of_output_is_bounded),
     ("scripts::killing_the_server_is_seen", killing_the_server_is_seen),
+    (
+        "scripts::a_server_that_crashes_and_recovers_is_waited_for",
+        a_server_that_crashes_and_recovers_is_waited_for,
+    ),
     ("scripts::there_is_no_way_out", there_is_no_way_out),
     ("scripts::listed_runs_are_made_as_listed", listed_runs_are_made_as_listed),
 ];
@@ -152,6 +156,19 @@ fn killing_the_server_is_seen(backend: Backend) -> Result<(), Failed> {
     let report = rehearsal.report(backend, &["s.sql", "--runs", "2"], 1)?;
     same("importer", statuses(&report, "importer"), vec!["broken".to_owned()])?;
     same("the log is there", report["runs"][0]["server_gone"].is_string(), true)
+}
+
+fn a_server_that_crashes_and_recovers_is_waited_for(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = shop();
+    // One backend killed with SIGKILL makes the server end all the others and recover.
+    let script =
+        "SELECT pg_backend_pid() AS pid \\gset\nCOPY (SELECT 1) TO PROGRAM 'kill -9 $PPID; sleep 0.1';\n";
+    rehearsal.file("s.sql", script);
+    let report = rehearsal.report(backend, &["s.sql", "--runs", "2"], 1)?;
+    same("the server is there", report["runs"][1]["server_gone"].is_null(), true)?;
+    let kinds: Vec<_> =
+        report["reasons"].as_array().into_iter().flatten().map(|r| r["kind"].clone()).collect();
+    same("only the script failed", kinds, vec!["script_failed".into(), "script_failed".into()])
 }
 
 fn there_is_no_way_out(backend: Backend) -> Result<(), Failed> {

@@ -1,0 +1,35 @@
+# Everything that a newcomer types. `make` alone lists it.
+
+CARGO ?= cargo
+
+.PHONY: help demo test check bench images clean
+
+help: ## list what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
+
+demo: ## build, and rehearse the bundled outage: the main job (it ends in FAIL: that is what it shows)
+	@tests/prepare demo
+	$(CARGO) build --release --locked
+	@target/release/thirdrun demo; status=$$?; [ $$status = 1 ] || exit $$status
+
+test: ## all tests, on every backend that this machine has
+	@tests/prepare test
+	$(CARGO) test --locked
+
+check: ## format and lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	@if command -v shellcheck >/dev/null; then shellcheck images/build tests/prepare benches/run .ci/run; fi
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check bans licenses sources; fi
+
+bench: ## thirdrun against a bare server, side by side
+	@tests/prepare test
+	$(CARGO) build --release --locked
+	@benches/run
+
+images: ## build the images of PostgreSQL 13, 15, 17 and 18 from Debian's packages
+	images/build
+
+clean: ## remove what was built, the cached clusters of the tests, and what dead sandboxes left
+	-@target/release/thirdrun gc
+	$(CARGO) clean

@@ -1,0 +1,143 @@
+//! Reads what the catalogs say of tables and types, each row as one JSON text.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use super::RowsError;
+
+/// A table that rows can be put into.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct TableEntry {
+    pub(super) oid: i64,
+    pub(super) schema: String,
+    pub(super) name: String,
+    pub(super) partitioned: bool,
+    /// Whether it may hold rows already.
+    pub(super) occupied: bool,
+    pub(super) columns: Vec<ColumnEntry>,
+    pub(super) uniques: Vec<UniqueEntry>,
+    pub(super) foreign_keys: Vec<ForeignKeyEntry>,
+    pub(super) checks: Vec<CheckEntry>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct ColumnEntry {
+    pub(super) number: i16,
+    pub(super) name: String,
+    pub(super) type_oid: i64,
+    pub(super) modifier: i32,
+    pub(super) not_null: bool,
+    pub(super) generated: bool,
+    pub(super) default: Option<String>,
+    pub(super) sequences: Vec<SequenceEntry>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct SequenceEntry {
+    pub(super) oid: i64,
+    pub(super) start: i64,
+    pub(super) increment: i64,
+    pub(super) min: i64,
+    pub(super) max: i64,
+    pub(super) last: Option<i64>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct UniqueEntry {
+    /// Column numbers, 0 for an expression.
+    pub(super) columns: Vec<i16>,
+    pub(super) expressions: Option<String>,
+    pub(super) predicate: Option<String>,
+    pub(super) nulls_equal: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct ForeignKeyEntry {
+    pub(super) columns: Vec<String>,
+    pub(super) target: i64,
+    pub(super) target_name: String,
+    pub(super) target_columns: Vec<i16>,
+    /// `MATCH FULL`.
+    pub(super) full: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct CheckEntry {
+    pub(super) name: String,
+    pub(super) expression: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct TypeEntry {
+    pub(super) oid: i64,
+    pub(super) name: String,
+    /// `typtype`.
+    pub(super) kind: String,
+    /// `typcategory`.
+    pub(super) category: String,
+    pub(super) element: i64,
+    pub(super) base: i64,
+    pub(super) modifier: i32,
+    pub(super) not_null: bool,
+    pub(super) labels: Vec<String>,
+    pub(super) subtype: Option<i64>,
+    pub(super) fields: Vec<FieldEntry>,
+    pub(super) checks: Vec<Option<String>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct FieldEntry {
+    pub(super) type_oid: i64,
+    pub(super) modifier: i32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct PartitionEntry {
+    pub(super) root: i64,
+    pub(super) node: i64,
+    pub(super) parent: Option<i64>,
+    pub(super) leaf: bool,
+    /// Whether its rows are on another server.
+    pub(super) elsewhere: bool,
+    pub(super) bound: Option<String>,
+    pub(super) strategy: Option<String>,
+    /// Key columns; none for an expression.
+    pub(super) keys: Vec<Option<String>>,
+}
+
+/// All that is known of the database.
+pub(super) struct Catalog {
+    pub(super) tables: Vec<TableEntry>,
+    pub(super) types: Vec<TypeEntry>,
+    pub(super) partitions: Vec<PartitionEntry>,
+}
+
+/// How many tables there are, partitions among them.
+pub(super) async fn count(client: &Client) -> Result<u64, RowsError> {
+    let messages = client.simple_query(include_str!("count.sql")).await.map_err(RowsError::Catalog)?;
+    Ok(texts(&messages).next().and_then(|text| text.parse().ok()).unwrap_or_default())
+}
+
+/// Reads everything.
+pub(super) async fn read(client: &Client) -> Result<Catalog, RowsError> {
+    let (tables, types, partitions) = futures_util::future::try_join3(
+        rows(client, include_str!("tables.sql")),
+        rows(client, include_str!("types.sql")),
+        rows(client, include_str!("partitions.sql")),
+    )
+    .await?;
+    Ok(Catalog { tables, types, partitions })
+}
+
+async fn rows<T: DeserializeOwned>(client: &Client, sql: &str) -> Result<Vec<T>, RowsError> {
+    let messages = client.simple_query(sql).await.map_err(RowsError::Catalog)?;
+    texts(&messages).map(|text| serde_json::from_str(text).map_err(RowsError::Answer)).collect()
+}
+
+fn texts(messages: &[SimpleQueryMessage]) -> impl Iterator<Item = &str> {
+    messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) if !row.is_empty() => row.get(0),
+        _ => None,
+    })
+}

@@ -1,0 +1,242 @@
+//! Makes rows that keep the constraints of their table, out of what is known of all tables so far.
+
+mod attempt;
+
+use std::collections::{BTreeSet, HashSet};
+
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+
+use super::model::{Table, Unique};
+use super::order::Step;
+use attempt::Try;
+
+/// A row, column by column; none is NULL.
+pub(super) type Row = Vec<Option<String>>;
+
+/// Why no row could be made.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Refusal {
+    /// The table that a row would have to reference has none.
+    NoTarget(String),
+    /// Nothing fits the column.
+    NoValue(String),
+    /// Every row that was tried repeats another one's unique key.
+    Taken,
+    /// The partitioned table has no partition.
+    NoPartition,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoTarget(table) => write!(f, "its rows must reference {table}, which has none that fit"),
+            Self::NoValue(column) => write!(f, "no value could be made for its column {column}"),
+            Self::Taken => f.write_str("every row that was tried repeats a unique key"),
+            Self::NoPartition => f.write_str("it has no partition on this server"),
+        }
+    }
+}
+
+/// What is known of a table's rows.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Rows that may be referenced; columns that nothing references are left out.
+    pub(super) pool: Vec<Row>,
+    /// The keys taken, for every unique key.
+    taken: Vec<HashSet<Row>>,
+    /// The number of the next row.
+    next: u64,
+    /// The largest and smallest number in each column that a sequence feeds.
+    pub(super) fed: Vec<Option<(i64, i64)>>,
+}
+
+/// What failed tries have taught.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Hints {
+    /// Columns that had better be NULL.
+    pub(super) nulls: BTreeSet<usize>,
+    /// Values that occur in a check which failed, for the columns it speaks of.
+    pub(super) examples: Vec<(usize, Vec<String>)>,
+    /// Whether every column without a default is to be left NULL where it may.
+    pub(super) bare: bool,
+}
+
+/// Makes rows.
+pub(super) struct Generator<'a> {
+    pub(super) tables: &'a [Table],
+    pub(super) known: Vec<Known>,
+    /// Columns of each table that some foreign key references.
+    referenced: Vec<BTreeSet<usize>>,
+}
+
+/// How often a row is tried before it is given up, not asking the server.
+const TRIES: u64 = 200;
+
+impl<'a> Generator<'a> {
+    pub(super) fn new(tables: &'a [Table]) -> Self {
+        let mut referenced = vec![BTreeSet::new(); tables.len()];
+        for key in tables.iter().flat_map(|table| &table.foreign_keys) {
+            if let Some(columns) = key.target.and_then(|at| referenced.get_mut(at)) {
+                columns.extend(key.target_columns.iter().copied());
+            }
+        }
+        let known = tables
+            .iter()
+            .map(|table| Known {
+                taken: vec![HashSet::new(); table.uniques.len()],
+                fed: vec![None; table.columns.len()],
+                ..Known::default()
+            })
+            .collect();
+        Self { tables, known, referenced }
+    }
+
+    /// The columns whose values must be known of rows that are there already.
+    pub(super) fn interesting(&self, at: usize) -> BTreeSet<usize> {
+        let mut columns = self.referenced.get(at).cloned().unwrap_or_default();
+        if let Some(table) = self.tables.get(at) {
+            columns.extend(table.uniques.iter().flat_map(|unique| unique.columns.iter().copied()));
+            columns.extend((0..table.columns.len()).filter(|column| fed(table, *column)));
+        }
+        columns
+    }
+
+    /// Whether the server computes a column that is referenced.
+    pub(super) fn references_generated(&self, at: usize) -> bool {
+        let (Some(table), Some(columns)) = (self.tables.get(at), self.referenced.get(at)) else {
+            return false;
+        };
+        columns.iter().any(|column| table.columns.get(*column).is_some_and(|column| column.generated))
+    }
+
+    /// Takes note of a row that exists, or is about to.
+    pub(super) fn note(&mut self, at: usize, row: &Row) {
+        let (Some(table), Some(known), Some(referenced)) =
+            (self.tables.get(at), self.known.get_mut(at), self.referenced.get(at))
+        else {
+            return;
+        };
+        for (unique, taken) in table.uniques.iter().zip(&mut known.taken) {
+            taken.extend(unique_key(table, unique, row));
+        }
+        if !referenced.is_empty() {
+            let keep =
+                |(at, cell): (usize, &Option<String>)| cell.clone().filter(|_| referenced.contains(&at));
+            known.pool.push(row.iter().enumerate().map(keep).collect());
+        }
+        for (column, cell) in row.iter().enumerate().filter(|(column, _)| fed(table, *column)) {
+            if let (Some(number), Some(seen)) =
+                (cell.as_deref().and_then(|text| text.parse::<i64>().ok()), known.fed.get_mut(column))
+            {
+                let (low, high) = seen.unwrap_or((number, number));
+                *seen = Some((low.min(number), high.max(number)));
+            }
+        }
+        known.next += 1;
+    }
+
+    /// Forgets the latest rows again, since they could not be inserted.
+    pub(super) fn forget(&mut self, at: usize, rows: &[Row]) {
+        let (Some(table), Some(known)) = (self.tables.get(at), self.known.get_mut(at)) else {
+            return;
+        };
+        for row in rows {
+            for (unique, taken) in table.uniques.iter().zip(&mut known.taken) {
+                if let Some(key) = unique_key(table, unique, row) {
+                    taken.remove(&key);
+                }
+            }
+        }
+        known.pool.truncate(known.pool.len().saturating_sub(rows.len()));
+        known.next = known.next.saturating_sub(u64::try_from(rows.len()).unwrap_or_default());
+    }
+
+    /// Makes one more row and takes note of it.
+    pub(super) fn row(&mut self, step: &Step, hints: &Hints, rng: &mut ChaCha8Rng) -> Result<Row, Refusal> {
+        let mut refusal = Refusal::Taken;
+        for attempt in 0..TRIES {
+            let mut tried = Try::new(self, step, hints, attempt, rng);
+            match tried.row() {
+                Ok(row) => {
+                    if !self.violates(step.table, &row) && !self.collides(step.table, &row) {
+                        self.note(step.table, &row);
+                        return Ok(row);
+                    }
+                    refusal = Refusal::Taken;
+                }
+                Err(other) => {
+                    let hopeless = attempt >= 20;
+                    refusal = other;
+                    if hopeless {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(refusal)
+    }
+
+    fn violates(&self, at: usize, row: &Row) -> bool {
+        self.tables.get(at).is_some_and(|table| {
+            let mut checks = table.checks.iter();
+            checks.any(|check| super::eval::violated(&check.expr, &table.columns, row))
+        })
+    }
+
+    fn collides(&self, at: usize, row: &Row) -> bool {
+        let (Some(table), Some(known)) = (self.tables.get(at), self.known.get(at)) else {
+            return false;
+        };
+        let mut keys = table.uniques.iter().zip(&known.taken);
+        keys.any(|(unique, taken)| unique_key(table, unique, row).is_some_and(|key| taken.contains(&key)))
+    }
+}
+
+/// The random numbers of one table, the same whatever other tables there are.
+pub(super) fn dice(seed: u64, table: &str, salt: u64) -> ChaCha8Rng {
+    // FNV-1a (RFC 9923), which is the same on every machine and in every version.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in table.bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    let mut bytes = [0; 32];
+    let words = [seed, hash, salt, 0].map(u64::to_le_bytes);
+    for (place, byte) in bytes.iter_mut().zip(words.iter().flatten()) {
+        *place = *byte;
+    }
+    ChaCha8Rng::from_seed(bytes)
+}
+
+fn fed(table: &Table, column: usize) -> bool {
+    table.columns.get(column).is_some_and(|column| !column.sequences.is_empty())
+}
+
+/// The row's key, if the index has it and NULLs do not make it unlike all others.
+fn unique_key(table: &Table, unique: &Unique, row: &Row) -> Option<Row> {
+    if unique.columns.iter().any(|at| table.columns.get(*at).is_none_or(|column| column.generated)) {
+        return None;
+    }
+    if let Some(predicate) = &unique.predicate
+        && super::eval::truth(predicate, &table.columns, row) == Some(false)
+    {
+        return None;
+    }
+    let key: Row = unique.columns.iter().map(|at| row.get(*at).cloned().flatten()).collect();
+    (unique.nulls_equal || key.iter().all(Option::is_some)).then_some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::Rng as _;
+
+    use super::*;
+
+    #[test]
+    fn dice_depend_on_seed_and_table_alone() {
+        let roll = |seed, table| dice(seed, table, 0).next_u64();
+        assert_eq!(roll(1, "public.a"), roll(1, "public.a"));
+        assert_ne!(roll(1, "public.a"), roll(2, "public.a"));
+        assert_ne!(roll(1, "public.a"), roll(1, "public.b"));
+    }
+}

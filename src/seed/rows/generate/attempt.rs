@@ -1,0 +1,313 @@
+//! One try at one row: foreign keys first, then what is left.
+
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+
+use super::super::arithmetic;
+use super::super::kinds::Kind;
+use super::super::model::{Column, ForeignKey, Table};
+use super::super::order::Step;
+use super::super::pattern;
+use super::super::scale;
+use super::super::values::{self, Purpose};
+use super::super::wish::Wish;
+use super::super::wishes::{Gatherer, Wishes, mirrored};
+use super::{Generator, Hints, Known, Refusal, Row};
+
+/// How many rows of a target are looked at for one that fits.
+const SCAN: usize = 5000;
+
+/// One try at one row.
+pub(super) struct Try<'t, 'a> {
+    table: &'a Table,
+    known: &'t [Known],
+    step: &'t Step,
+    hints: &'t Hints,
+    attempt: u64,
+    number: u64,
+    rng: &'t mut ChaCha8Rng,
+    wishes: Wishes,
+    /// Cells that are decided.
+    cells: Vec<Option<Option<String>>>,
+}
+
+impl<'t, 'a> Try<'t, 'a> {
+    pub(super) fn new(
+        generator: &'t Generator<'a>,
+        step: &'t Step,
+        hints: &'t Hints,
+        attempt: u64,
+        rng: &'t mut ChaCha8Rng,
+    ) -> Self {
+        static NOTHING: Table = Table::nothing();
+        let table: &'a Table = generator.tables.get(step.table).unwrap_or(&NOTHING);
+        Self {
+            table,
+            known: &generator.known,
+            step,
+            hints,
+            attempt,
+            number: generator.known.get(step.table).map_or(0, |known| known.next),
+            rng,
+            wishes: Wishes::default(),
+            cells: vec![None; table.columns.len()],
+        }
+    }
+
+    pub(super) fn row(&mut self) -> Result<Row, Refusal> {
+        self.wish()?;
+        let table = self.table;
+        for (at, column) in table.columns.iter().enumerate() {
+            if column.generated {
+                self.set(at, None);
+            }
+        }
+        // Keys of several columns first: what they leave open, simple ones of the same columns follow.
+        let mut keys: Vec<(usize, &ForeignKey)> = table.foreign_keys.iter().enumerate().collect();
+        keys.sort_by_key(|(_, key)| std::cmp::Reverse(key.columns.len()));
+        let mut own = Vec::new();
+        for (number, key) in keys {
+            if !self.reference(number, key)? {
+                own.push(key);
+            }
+        }
+        let owned: Vec<usize> = own.iter().flat_map(|key| key.columns.iter().copied()).collect();
+        for (at, column) in table.columns.iter().enumerate() {
+            if self.cells.get(at).is_some_and(Option::is_none) && !owned.contains(&at) {
+                let value = self.value(at, column)?;
+                self.set(at, value);
+            }
+        }
+        // The first row of a table that must reference itself references itself.
+        for key in own {
+            for (column, target) in key.columns.iter().zip(&key.target_columns) {
+                let value = self.cells.get(*target).cloned().flatten().flatten();
+                self.set(*column, value);
+            }
+        }
+        let mut row: Row = self.cells.iter().map(|cell| cell.clone().flatten()).collect();
+        let free = |at: usize| {
+            let keyed = table.foreign_keys.iter().any(|key| key.columns.contains(&at));
+            !keyed && table.columns.get(at).is_some_and(|column| !column.generated)
+        };
+        for check in &table.checks {
+            arithmetic::settle(&check.expr, &table.columns, &mut row, &free);
+        }
+        Ok(row)
+    }
+
+    fn set(&mut self, at: usize, value: Option<String>) {
+        if let Some(cell) = self.cells.get_mut(at) {
+            *cell = Some(value);
+        }
+    }
+
+    fn wish(&mut self) -> Result<(), Refusal> {
+        let mut gatherer = Gatherer::new(&self.table.columns, self.rng);
+        for (at, column) in self.table.columns.iter().enumerate() {
+            gatherer.domain(at, &column.kind);
+        }
+        for check in &self.table.checks {
+            gatherer.demand(&check.expr, true);
+        }
+        if let Some(leaves) = &self.table.leaves {
+            let leaf = pattern::pick(leaves, gatherer.rng).ok_or(Refusal::NoPartition)?;
+            for bound in leaf {
+                gatherer.partition(bound);
+            }
+        }
+        self.wishes = gatherer.wishes;
+        for at in &self.hints.nulls {
+            if let Some(wish) = self.wishes.columns.get_mut(*at) {
+                wish.null = Some(true);
+            }
+        }
+        for (at, column) in self.table.columns.iter().enumerate() {
+            if let Some(wish) = self.wishes.columns.get_mut(at)
+                && column.not_null
+            {
+                wish.null = Some(false);
+            }
+        }
+        Ok(())
+    }
+
+    fn wished(&self, at: usize) -> Option<&Wish> {
+        self.wishes.columns.get(at)
+    }
+
+    /// Decides the columns of a foreign key; `false` if the row must reference itself.
+    fn reference(&mut self, number: usize, key: &ForeignKey) -> Result<bool, Refusal> {
+        let table = self.table;
+        let void = key.voidable(&table.columns);
+        let open: Vec<usize> = void
+            .iter()
+            .copied()
+            .filter(|at| self.cells.get(*at).is_none_or(|c| c.as_ref().is_none_or(Option::is_none)))
+            .collect();
+        if self.step.pending.contains(&number) {
+            for at in &key.columns {
+                self.set(*at, None);
+            }
+            return Ok(true);
+        }
+        let own = key.target == Some(self.step.table);
+        let asked_null =
+            key.columns.iter().any(|at| self.wished(*at).is_some_and(|wish| wish.null == Some(true)));
+        let asked_value = open.iter().all(|at| self.wished(*at).is_some_and(|wish| wish.null == Some(false)));
+        let lot = self.rng.random_range(0..10) < if own { 3 } else { 1 };
+        let done = key.columns.iter().any(|at| matches!(self.cells.get(*at), Some(Some(None))));
+        if done && !key.full {
+            return Ok(true);
+        }
+        let leave =
+            self.step.void.contains(&number) || asked_null || (!asked_value && (lot || self.hints.bare));
+        if leave && !open.is_empty() {
+            self.leave_null(key, &open);
+            return Ok(true);
+        }
+        if let Some(found) = self.target(key) {
+            for (at, value) in key.columns.iter().zip(found) {
+                self.set(*at, value);
+            }
+            return Ok(true);
+        }
+        if !open.is_empty() {
+            self.leave_null(key, &open);
+            return Ok(true);
+        }
+        let empty = self.known.get(self.step.table).is_none_or(|known| known.pool.is_empty());
+        if own && empty && key.columns.iter().all(|at| self.cells.get(*at).is_some_and(Option::is_none)) {
+            return Ok(false);
+        }
+        Err(Refusal::NoTarget(key.target_name.clone()))
+    }
+
+    fn leave_null(&mut self, key: &ForeignKey, open: &[usize]) {
+        // One NULL is enough, unless the key matches in full; columns that other keys share keep theirs.
+        let shared = |at: &usize| {
+            let others = self.table.foreign_keys.iter().filter(|other| other.columns != key.columns);
+            others.flat_map(|other| &other.columns).any(|column| column == at)
+        };
+        let mut chosen: Vec<usize> = open.iter().copied().filter(|at| key.full || !shared(at)).collect();
+        if chosen.is_empty() {
+            chosen = open.to_vec();
+        }
+        for at in chosen {
+            self.set(at, None);
+        }
+    }
+
+    /// Key values of a row that may be referenced, given what is decided already.
+    fn target(&mut self, key: &ForeignKey) -> Option<Row> {
+        let pool = &self.known.get(key.target?)?.pool;
+        if pool.is_empty() {
+            return None;
+        }
+        let alone = self.table.uniques.iter().any(|unique| {
+            unique.predicate.is_none() && unique.columns.iter().all(|at| key.columns.contains(at))
+        });
+        let start = if alone {
+            usize::try_from(self.number.wrapping_add(self.attempt)).ok()? % pool.len()
+        } else {
+            self.rng.random_range(0..pool.len())
+        };
+        for offset in 0..pool.len().min(SCAN) {
+            let row = pool.get((start + offset) % pool.len())?;
+            let values: Row = key.target_columns.iter().map(|at| row.get(*at).cloned().flatten()).collect();
+            let fits = key.columns.iter().zip(&values).all(|(at, value)| {
+                let (Some(column), Some(wish)) = (self.table.columns.get(*at), self.wished(*at)) else {
+                    return false;
+                };
+                value.is_some()
+                    && wish.allows(&column.kind.kind, value.as_deref())
+                    && !matches!(self.cells.get(*at), Some(Some(decided)) if decided != value)
+            });
+            if fits {
+                return Some(values);
+            }
+        }
+        None
+    }
+
+    fn value(&mut self, at: usize, column: &Column) -> Result<Option<String>, Refusal> {
+        let mut wish = self.wished(at).cloned().unwrap_or_default();
+        let relations = std::mem::take(&mut self.wishes.relations);
+        for (left, op, right) in &relations {
+            if *right == at {
+                self.relate(&mut wish, column, mirrored(op), *left);
+            }
+            if *left == at {
+                self.relate(&mut wish, column, op, *right);
+            }
+        }
+        self.wishes.relations = relations;
+        if wish.null == Some(true) {
+            return Ok(None);
+        }
+        let nullable = !column.not_null && wish.null != Some(false);
+        let usual_default = column.default.is_some() && !column.unique;
+        if nullable && !usual_default && (self.hints.bare || self.rng.random_range(0..10) == 0) {
+            return Ok(None);
+        }
+        let examples =
+            self.hints.examples.iter().filter(|(column, _)| *column == at).flat_map(|(_, texts)| texts);
+        let examples: Vec<&String> = examples
+            .filter(|text| wish.allows(&column.kind.kind, Some(text)))
+            .filter(|text| {
+                scale::usual(&column.kind.kind).is_none() || scale::read(&column.kind.kind, text).is_some()
+            })
+            .collect();
+        if !examples.is_empty()
+            && self.rng.random_range(0..2) == 0
+            && let Some(example) = pattern::pick(&examples, self.rng)
+        {
+            return Ok(Some((*example).clone()));
+        }
+        if let Some(default) = &column.default
+            && usual_default
+            && wish.allows(&column.kind.kind, Some(default))
+            && wish.pattern.is_none()
+            && default.chars().count() >= wish.min_length
+            && (self.hints.bare || self.rng.random_range(0..3) == 0)
+        {
+            return Ok(Some(default.clone()));
+        }
+        let sequence = column.sequences.first();
+        let disjoint = matches!(column.kind.kind, Kind::Range(_) | Kind::Multirange(_));
+        let counted = column.unique || sequence.is_some() || disjoint;
+        let purpose = Purpose {
+            name: &column.name,
+            unique: counted.then_some(self.number + self.attempt),
+            sequence: sequence.map(|entry| {
+                (entry.last.map_or(entry.start, |last| last.saturating_add(entry.increment)), entry.increment)
+            }),
+        };
+        match values::make(&column.kind.kind, &wish, &purpose, self.rng) {
+            Some(value) => Ok(Some(value)),
+            None if nullable => Ok(None),
+            None => match &column.default {
+                Some(default) => Ok(Some(default.clone())),
+                None => Err(Refusal::NoValue(column.name.clone())),
+            },
+        }
+    }
+
+    /// Narrows a wish by `this op other`, if the other is decided.
+    fn relate(&self, wish: &mut Wish, column: &Column, op: &str, other: usize) {
+        let Some(Some(Some(value))) = self.cells.get(other) else {
+            return;
+        };
+        let kind = self.table.columns.get(other).map_or(&column.kind.kind, |column| &column.kind.kind);
+        match (op, scale::read(kind, value).map(|number| scale::write(kind, number))) {
+            ("<>", _) => wish.none_of.push(value.clone()),
+            ("=", _) => wish.one_of = Some(vec![value.clone()]),
+            (op, Some(text)) => {
+                if let Some(number) = scale::read(&column.kind.kind, &text) {
+                    wish.bound(op, number);
+                }
+            }
+            _ => {}
+        }
+    }
+}

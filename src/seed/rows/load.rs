@@ -1,0 +1,306 @@
+//! Puts rows into tables: whole batches where that works, one by one with other values where it does not.
+
+mod circle;
+mod copy;
+mod sequences;
+
+use std::pin::pin;
+
+use bytes::Bytes;
+use futures_util::SinkExt as _;
+use rand_chacha::ChaCha8Rng;
+use tokio_postgres::{Client, Error, SimpleQueryMessage, Statement};
+
+use super::generate::{Generator, Hints, Refusal, Row, dice};
+use super::model::Table;
+use super::order::{Group, Step};
+use super::{RowsError, TableWithoutRows};
+use crate::identifiers::quote_identifier;
+use copy::copy_text;
+
+/// Rows that are sent at once.
+const BATCH: u64 = 1000;
+/// Tries for one row.
+const TRIES: u32 = 20;
+/// Rows that may fail one after the other before the table is given up.
+const FAILURES: u32 = 3;
+/// Tries that may fail for every row that is wanted of a batch.
+const PATIENCE: u64 = 5;
+/// Rows that are read of a table that has some already.
+const EXISTING: u32 = 100_000;
+
+/// Loads tables by groups.
+pub(super) struct Loader<'c, 'a> {
+    pub(super) client: &'c Client,
+    pub(super) generator: Generator<'a>,
+    pub(super) seed: u64,
+    /// Rows wanted, by table.
+    pub(super) wanted: Vec<u64>,
+    pub(super) inserted: u64,
+    pub(super) without: Vec<TableWithoutRows>,
+}
+
+/// Why a table has no (more) rows.
+enum Trouble {
+    Refused(Refusal),
+    Server(Error),
+}
+
+impl Trouble {
+    fn text(&self) -> String {
+        match self {
+            Self::Refused(refusal) => refusal.to_string(),
+            Self::Server(error) => match error.as_db_error() {
+                Some(db) => db.message().to_owned(),
+                None => error.to_string(),
+            },
+        }
+    }
+}
+
+impl Loader<'_, '_> {
+    async fn run(&self, sql: &str) -> Result<(), RowsError> {
+        self.client.batch_execute(sql).await.map_err(RowsError::Session)
+    }
+
+    fn table(&self, at: usize) -> Option<&Table> {
+        self.generator.tables.get(at)
+    }
+
+    fn dice(&self, at: usize, salt: u64) -> ChaCha8Rng {
+        dice(self.seed, self.table(at).map_or("", |table| table.label.as_str()), salt)
+    }
+
+    /// Reads the keys of rows that are there already.
+    pub(super) async fn read_existing(&mut self, at: usize) -> Result<(), RowsError> {
+        let Some(table) = self.table(at) else {
+            return Ok(());
+        };
+        let interesting = self.generator.interesting(at);
+        let expressions: Vec<String> = table
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| match interesting.contains(&at) {
+                true => format!("{}::pg_catalog.text", quote_identifier(&column.name)),
+                false => "NULL".to_owned(),
+            })
+            .collect();
+        // Ordered by all columns, so that the same rows come in the same order.
+        let order = if expressions.is_empty() { "" } else { " ORDER BY " };
+        let places: Vec<String> = (1..=expressions.len()).map(|place| place.to_string()).collect();
+        let sql = format!(
+            "SELECT {} FROM ONLY {}{order}{} LIMIT {EXISTING}",
+            expressions.join(", "),
+            table.sql,
+            places.join(", ")
+        );
+        let sql = if table.leaves.is_some() { sql.replace("FROM ONLY ", "FROM ") } else { sql };
+        let messages = self.client.simple_query(&sql).await.map_err(RowsError::Session)?;
+        for message in &messages {
+            if let SimpleQueryMessage::Row(row) = message {
+                let row: Row = (0..row.len()).map(|place| row.get(place).map(str::to_owned)).collect();
+                self.generator.note(at, &row);
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills the tables of a group.
+    pub(super) async fn group(&mut self, group: &Group) -> Result<(), RowsError> {
+        match group.as_slice() {
+            [step] if step.pending.is_empty() => self.single(step).await,
+            steps => self.circle(steps).await,
+        }
+    }
+
+    async fn prepare(&self, at: usize) -> Result<Statement, Error> {
+        let Some(table) = self.table(at) else {
+            return self.client.prepare("SELECT 1").await;
+        };
+        let columns: Vec<String> = table
+            .columns
+            .iter()
+            .filter(|column| !column.generated)
+            .map(|column| quote_identifier(&column.name))
+            .collect();
+        let list = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
+        self.client.prepare(&format!("COPY {}{list} FROM STDIN", table.sql)).await
+    }
+
+    async fn copy(&self, at: usize, statement: &Statement, rows: &[Row]) -> Result<(), Error> {
+        let text = self.table(at).map(|table| copy_text(table, rows)).unwrap_or_default();
+        let mut sink = pin!(self.client.copy_in::<_, Bytes>(statement).await?);
+        sink.send(Bytes::from(text)).await?;
+        sink.finish().await.map(|_| ())
+    }
+
+    /// Fills one table.
+    async fn single(&mut self, step: &Step) -> Result<(), RowsError> {
+        let at = step.table;
+        self.run("SAVEPOINT thirdrun_rows").await?;
+        let wanted = self.wanted.get(at).copied().unwrap_or_default();
+        let (done, trouble) = match self.prepare(at).await {
+            Ok(statement) => self.batches(step, &statement, wanted).await?,
+            Err(error) => {
+                self.run("ROLLBACK TO SAVEPOINT thirdrun_rows").await?;
+                (0, Some(Trouble::Server(error)))
+            }
+        };
+        self.run("RELEASE SAVEPOINT thirdrun_rows").await?;
+        self.inserted += done;
+        if done == 0 && wanted > 0 {
+            self.give_up(at, trouble.map_or_else(String::new, |trouble| trouble.text()));
+        }
+        if done > 0 && self.generator.references_generated(at) {
+            if let Some(known) = self.generator.known.get_mut(at) {
+                known.pool.clear();
+            }
+            self.read_existing(at).await?;
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self, at: usize, reason: String) {
+        if let Some(table) = self.table(at) {
+            self.without.push(TableWithoutRows { table: table.label.clone(), reason });
+        }
+    }
+
+    async fn batches(
+        &mut self,
+        step: &Step,
+        statement: &Statement,
+        wanted: u64,
+    ) -> Result<(u64, Option<Trouble>), RowsError> {
+        let at = step.table;
+        let mut rng = self.dice(at, 0);
+        let mut done = 0;
+        while done < wanted {
+            let mut rows = Vec::new();
+            let mut refusal = None;
+            for _ in 0..BATCH.min(wanted - done) {
+                match self.generator.row(step, &Hints::default(), &mut rng) {
+                    Ok(row) => rows.push(row),
+                    Err(refused) => {
+                        refusal = Some(Trouble::Refused(refused));
+                        break;
+                    }
+                }
+            }
+            if rows.is_empty() {
+                return Ok((done, refusal));
+            }
+            match self.copy(at, statement, &rows).await {
+                Ok(()) => done += count(&rows),
+                Err(error) => {
+                    self.run("ROLLBACK TO SAVEPOINT thirdrun_rows").await?;
+                    self.generator.forget(at, &rows);
+                    let (more, trouble) =
+                        self.one_by_one(step, statement, count(&rows), error, &mut rng).await?;
+                    done += more;
+                    if trouble.is_some() {
+                        return Ok((done, trouble));
+                    }
+                }
+            }
+            // What was achieved stays, whatever becomes of the next batch.
+            self.run("RELEASE SAVEPOINT thirdrun_rows; SAVEPOINT thirdrun_rows").await?;
+            if refusal.is_some() {
+                return Ok((done, refusal));
+            }
+        }
+        Ok((done, None))
+    }
+
+    /// Inserts rows singly; those that the server refuses are tried again with other values.
+    async fn one_by_one(
+        &mut self,
+        step: &Step,
+        statement: &Statement,
+        wanted: u64,
+        error: Error,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<(u64, Option<Trouble>), RowsError> {
+        let at = step.table;
+        let mut done = 0;
+        let mut failures = 0;
+        let mut refused_tries = 0;
+        let mut trouble = Trouble::Server(error);
+        let mut learned = Hints::default();
+        for _ in 0..wanted {
+            let mut hints = learned.clone();
+            let mut inserted = false;
+            for attempt in 0..TRIES {
+                if attempt > 0 {
+                    self.learn(at, &trouble, attempt, &mut hints);
+                }
+                let row = match self.generator.row(step, &hints, rng) {
+                    Ok(row) => row,
+                    Err(refused) => {
+                        // What the server said first tells more than what became of later tries.
+                        if !matches!(trouble, Trouble::Server(_)) {
+                            trouble = Trouble::Refused(refused);
+                        }
+                        hints = Hints::default();
+                        continue;
+                    }
+                };
+                self.run("SAVEPOINT thirdrun_row").await?;
+                match self.copy(at, statement, std::slice::from_ref(&row)).await {
+                    Ok(()) => {
+                        self.run("RELEASE SAVEPOINT thirdrun_row").await?;
+                        inserted = true;
+                        break;
+                    }
+                    Err(error) => {
+                        self.run("ROLLBACK TO SAVEPOINT thirdrun_row; RELEASE SAVEPOINT thirdrun_row")
+                            .await?;
+                        refused_tries += 1;
+                        self.generator.forget(at, &[row]);
+                        trouble = Trouble::Server(error);
+                    }
+                }
+            }
+            if inserted {
+                done += 1;
+                failures = 0;
+                learned = hints;
+            } else {
+                failures += 1;
+                let hopeless = failures >= FAILURES && (done == 0 || failures >= 4 * FAILURES);
+                if hopeless || refused_tries > PATIENCE * wanted.max(40) {
+                    return Ok((done, Some(trouble)));
+                }
+            }
+        }
+        Ok((done, (done == 0).then_some(trouble)))
+    }
+
+    /// Draws a lesson from a failed try: first the values that the violated check speaks of, then NULLs.
+    fn learn(&self, at: usize, trouble: &Trouble, attempt: u32, hints: &mut Hints) {
+        let Some(table) = self.table(at) else { return };
+        let violated = match trouble {
+            Trouble::Server(error) => error.as_db_error().and_then(|db| db.constraint()),
+            Trouble::Refused(_) => None,
+        };
+        let Some(check) = violated.and_then(|name| table.checks.iter().find(|check| check.name == name))
+        else {
+            hints.bare = attempt % 4 == 3;
+            return;
+        };
+        if !check.literals.is_empty() {
+            hints.examples.retain(|(at, _)| !check.columns.contains(at) || attempt % 2 == 1);
+            let more = check.columns.iter().map(|at| (*at, check.literals.clone()));
+            hints.examples.extend(more);
+        }
+        if attempt % 3 == 2 {
+            let nullable = |at: &&usize| table.columns.get(**at).is_some_and(|column| !column.not_null);
+            hints.nulls.extend(check.columns.iter().filter(nullable).copied());
+        }
+    }
+}
+
+fn count(rows: &[Row]) -> u64 {
+    u64::try_from(rows.len()).unwrap_or(u64::MAX)
+}

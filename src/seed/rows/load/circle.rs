@@ -1,0 +1,93 @@
+//! Tables that reference each other in a circle without a NULL anywhere.
+
+use super::super::RowsError;
+use super::super::generate::{Hints, Refusal, Row};
+use super::super::model::ForeignKey;
+use super::super::order::Step;
+use super::{Loader, Trouble, count};
+
+impl Loader<'_, '_> {
+    /// Fills tables that reference each other in a circle: all rows are made before any is loaded.
+    pub(super) async fn circle(&mut self, steps: &[Step]) -> Result<(), RowsError> {
+        let mut trouble = Trouble::Refused(Refusal::Taken);
+        for salt in 0..3 {
+            self.run("SAVEPOINT thirdrun_rows").await?;
+            let mut made: Vec<(usize, Vec<Row>)> = Vec::new();
+            let outcome = self.try_circle(steps, salt, &mut made).await;
+            match outcome {
+                Ok(()) => {
+                    self.run("RELEASE SAVEPOINT thirdrun_rows").await?;
+                    self.inserted += made.iter().map(|(_, rows)| count(rows)).sum::<u64>();
+                    return Ok(());
+                }
+                Err(found) => {
+                    self.run("ROLLBACK TO SAVEPOINT thirdrun_rows; RELEASE SAVEPOINT thirdrun_rows").await?;
+                    for (at, rows) in made {
+                        self.generator.forget(at, &rows);
+                    }
+                    trouble = found;
+                }
+            }
+        }
+        for step in steps {
+            self.give_up(step.table, format!("it is part of a circle of references: {}", trouble.text()));
+        }
+        Ok(())
+    }
+
+    async fn try_circle(
+        &mut self,
+        steps: &[Step],
+        salt: u64,
+        made: &mut Vec<(usize, Vec<Row>)>,
+    ) -> Result<(), Trouble> {
+        for step in steps {
+            let mut rng = self.dice(step.table, salt);
+            let mut rows = Vec::new();
+            let mut refusal = Refusal::Taken;
+            for _ in 0..self.wanted.get(step.table).copied().unwrap_or_default() {
+                match self.generator.row(step, &Hints::default(), &mut rng) {
+                    Ok(row) => rows.push(row),
+                    Err(refused) => {
+                        refusal = refused;
+                        break;
+                    }
+                }
+            }
+            let empty = rows.is_empty();
+            made.push((step.table, rows));
+            if empty {
+                return Err(Trouble::Refused(refusal));
+            }
+        }
+        for (step, (at, rows)) in steps.iter().zip(made.iter_mut()) {
+            let Some(table) = self.generator.tables.get(*at) else {
+                continue;
+            };
+            for key in step.pending.iter().filter_map(|key| table.foreign_keys.get(*key)) {
+                self.settle(key, rows).map_err(Trouble::Refused)?;
+            }
+        }
+        for (at, rows) in made.iter() {
+            let statement = self.prepare(*at).await.map_err(Trouble::Server)?;
+            self.copy(*at, &statement, rows).await.map_err(Trouble::Server)?;
+        }
+        Ok(())
+    }
+
+    /// Fills in a foreign key that was left open: row by row, so that unique ones stay unique.
+    fn settle(&self, key: &ForeignKey, rows: &mut [Row]) -> Result<(), Refusal> {
+        let pool =
+            key.target.and_then(|at| self.generator.known.get(at)).map_or(&[][..], |known| &known.pool);
+        let mut targets = pool.iter().cycle();
+        for row in rows {
+            let target = targets.next().ok_or_else(|| Refusal::NoTarget(key.target_name.clone()))?;
+            for (column, from) in key.columns.iter().zip(&key.target_columns) {
+                if let (Some(cell), Some(value)) = (row.get_mut(*column), target.get(*from)) {
+                    cell.clone_from(value);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,218 @@
+//! Fills a schema of many kinds on a real server, and asks the server whether everything holds.
+
+// Clippy's exception for tests does not reach their helpers.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+
+use thirdrun::identifiers::{DatabaseName, RoleName};
+use thirdrun::postgres::Session;
+use thirdrun::sandbox::{BackendChoice, Sandbox, SandboxPlan, Scope};
+use thirdrun::seed::rows::{RowsError, RowsFilled, RowsPlan, fill};
+
+const SCHEMA: &str = include_str!("rows/schema.sql");
+const ROWS: u64 = 100;
+/// Tables that cannot have the rows wanted, and how many they can have.
+const FEWER: &[(&str, u64)] =
+    &[("shop.after_never", 0), ("shop.few", 3), ("shop.never", 0), ("shop.nowhere", 0)];
+
+async fn sandbox(scope: &Scope) -> Sandbox {
+    let plan = SandboxPlan {
+        backend: BackendChoice::Local,
+        major: None,
+        image: None,
+        postgres_bin: None,
+        settings: BTreeMap::new(),
+        hba: Vec::new(),
+        bootstrap: RoleName::new("postgres"),
+    };
+    Sandbox::start(&plan, scope).await.unwrap()
+}
+
+async fn login(sandbox: &Sandbox, database: &str) -> Session {
+    let login = sandbox.server().superuser_login(&DatabaseName::new(database));
+    Session::open(&sandbox.server().endpoint, &login).await.unwrap()
+}
+
+/// A session on a new database with the schema.
+async fn database(sandbox: &Sandbox, name: &str, schema: &str) -> Session {
+    let root = login(sandbox, "postgres").await;
+    root.run(&format!("CREATE DATABASE {name}")).await.unwrap();
+    root.close().await;
+    let session = login(sandbox, name).await;
+    session.run(schema).await.unwrap();
+    session
+}
+
+fn plan(rows: u64, seed: u64) -> RowsPlan {
+    RowsPlan { rows, seed, tables: BTreeMap::new() }
+}
+
+async fn texts(session: &Session, sql: &str) -> Vec<String> {
+    let rows = session.client().query(sql, &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+async fn number(session: &Session, sql: &str) -> u64 {
+    session.run(sql).await.unwrap().value.flatten().unwrap().parse().unwrap()
+}
+
+/// Every table that rows are put into, as `schema.table` and for SQL.
+async fn tables(session: &Session) -> Vec<(String, String)> {
+    let rows = session
+        .client()
+        .query(
+            "SELECT n.nspname || '.' || c.relname, pg_catalog.format('%I.%I', n.nspname, c.relname) \
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition \
+             AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1",
+            &[],
+        )
+        .await
+        .unwrap();
+    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+/// One hash of all rows of all tables.
+async fn content(session: &Session) -> String {
+    let mut all = String::new();
+    for (label, sql) in tables(session).await {
+        let hash = session
+            .run(&format!(
+                "SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {sql} AS t"
+            ))
+            .await
+            .unwrap();
+        all.push_str(&format!("{label} {}\n", hash.value.flatten().unwrap()));
+    }
+    all
+}
+
+/// Asks the server of every foreign key, check and unique key whether the rows keep it.
+async fn assert_valid(session: &Session) {
+    let orphans = texts(
+        session,
+        "SELECT format('SELECT count(*) FROM %s a WHERE %s AND NOT EXISTS (SELECT FROM %s b WHERE %s)', \
+             k.conrelid::regclass, string_agg(format('a.%I IS NOT NULL', x.attname), ' AND '), \
+             k.confrelid::regclass, string_agg(format('a.%I = b.%I', x.attname, y.attname), ' AND ')) \
+         FROM pg_constraint k, unnest(k.conkey, k.confkey) AS u(own, target), pg_attribute x, pg_attribute y \
+         WHERE k.contype = 'f' AND k.conparentid = 0 AND x.attrelid = k.conrelid AND x.attnum = u.own \
+           AND y.attrelid = k.confrelid AND y.attnum = u.target \
+         GROUP BY k.oid, k.conrelid, k.confrelid",
+    )
+    .await;
+    assert!(orphans.len() > 15);
+    for query in orphans {
+        assert_eq!(number(session, &query).await, 0, "{query}");
+    }
+    let checks = texts(
+        session,
+        "SELECT format('SELECT count(*) FROM %s WHERE NOT (%s)', conrelid::regclass, pg_get_expr(conbin, conrelid)) \
+         FROM pg_constraint WHERE contype = 'c' AND conrelid <> 0",
+    )
+    .await;
+    for query in checks {
+        assert_eq!(number(session, &query).await, 0, "{query}");
+    }
+    // Deferrable keys are not looked at while triggers rest; building them anew looks at all.
+    session.run("REINDEX SCHEMA public").await.unwrap();
+    session.run("REINDEX SCHEMA shop").await.unwrap();
+}
+
+async fn filled(session: &Session, plan: &RowsPlan) -> RowsFilled {
+    let begun = std::time::Instant::now();
+    let filled = fill(session.client(), plan).await.unwrap();
+    let took = begun.elapsed();
+    assert!(took.as_secs() < 5, "{took:?}");
+    filled
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_table_gets_rows_that_keep_all_constraints() {
+    let scope = Scope::create().unwrap();
+    let sandbox = sandbox(&scope).await;
+    let session = database(&sandbox, "one", SCHEMA).await;
+    let outcome = filled(&session, &plan(ROWS, 1)).await;
+    let fewer: BTreeMap<&str, u64> = FEWER.iter().copied().collect();
+    let mut total = 0;
+    let mut wrong = Vec::new();
+    for (label, sql) in tables(&session).await {
+        let count = number(&session, &format!("SELECT count(*) FROM {sql}")).await;
+        total += count;
+        if count != fewer.get(label.as_str()).copied().unwrap_or(ROWS) {
+            wrong.push(format!("{label} {count}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?} {:?}", outcome.without_rows);
+    assert_eq!(outcome.rows, total);
+    let without: Vec<&str> = outcome.without_rows.iter().map(|table| table.table.as_str()).collect();
+    assert_eq!(without, ["shop.after_never", "shop.never", "shop.nowhere"]);
+    assert!(outcome.without_rows.iter().any(|table| table.reason.contains("must reference shop.never")));
+    assert_valid(&session).await;
+    assert_eq!(number(&session, "SELECT count(DISTINCT tableoid) FROM shop.events").await, 3);
+    assert_eq!(number(&session, "SELECT count(DISTINCT tableoid) FROM shop.measures").await, 2);
+
+    // What a worker inserts next does not collide with what is there.
+    for sql in [
+        "INSERT INTO tenants (slug) VALUES ('brand-new-tenant')",
+        "INSERT INTO users (tenant_id, email, login, name) SELECT id, 'x@y.z', 'somebodynew', 'N' FROM tenants LIMIT 1",
+        "INSERT INTO shop.events (region, at) VALUES ('us', '2024-01-01')",
+        "INSERT INTO shop.shared_a DEFAULT VALUES",
+        "INSERT INTO shop.shared_b DEFAULT VALUES",
+        "INSERT INTO shop.readings (sensor, day, hashed_id) SELECT sensor, day, hashed_id FROM shop.readings LIMIT 1",
+        "INSERT INTO members (team_id) SELECT id FROM teams LIMIT 1",
+    ] {
+        session.run(sql).await.unwrap();
+    }
+
+    // The same seed gives the same rows, another one gives others.
+    let twin = database(&sandbox, "two", SCHEMA).await;
+    filled(&twin, &plan(ROWS, 1)).await;
+    let third = database(&sandbox, "three", SCHEMA).await;
+    filled(&third, &plan(ROWS, 1)).await;
+    let same = content(&twin).await;
+    assert_eq!(same, content(&third).await);
+    let other = database(&sandbox, "four", SCHEMA).await;
+    filled(&other, &plan(ROWS, 2)).await;
+    assert_ne!(same, content(&other).await);
+    assert_valid(&other).await;
+
+    // Rows that are there already are neither lost nor repeated.
+    filled(&other, &plan(ROWS, 2)).await;
+    assert_valid(&other).await;
+    assert_eq!(number(&other, "SELECT count(*) FROM users").await, 2 * ROWS);
+    scope.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plan_says_which_tables_get_how_many_rows() {
+    let scope = Scope::create().unwrap();
+    let sandbox = sandbox(&scope).await;
+    let schema = "CREATE TABLE a (id serial PRIMARY KEY); CREATE TABLE b (a_id int NOT NULL REFERENCES a); \
+                  CREATE TABLE c (id int PRIMARY KEY)";
+    let session = database(&sandbox, "one", schema).await;
+    let nothing = filled(&session, &plan(0, 1)).await;
+    assert_eq!((nothing.tables, nothing.rows), (3, 0));
+    assert!(nothing.without_rows.is_empty());
+    let mut some = plan(0, 1);
+    some.tables = BTreeMap::from([("a".to_owned(), 2500), ("public.b".to_owned(), 7)]);
+    assert_eq!(filled(&session, &some).await.rows, 2507);
+    assert_eq!(number(&session, "SELECT count(*) FROM c").await, 0);
+    some.tables = BTreeMap::from([("public.bb".to_owned(), 7)]);
+    let error = fill(session.client(), &some).await.unwrap_err();
+    assert!(
+        matches!(&error, RowsError::NoSuchTable { hint: Some(hint), .. } if hint == "public.b"),
+        "{error}"
+    );
+    // The session is as it was.
+    assert_eq!(
+        session.run("SHOW session_replication_role").await.unwrap().value.flatten().unwrap(),
+        "origin"
+    );
+    let alone = database(&sandbox, "two", schema).await;
+    some.tables = BTreeMap::from([("b".to_owned(), 7)]);
+    let outcome = filled(&alone, &some).await;
+    assert_eq!(outcome.without_rows.len(), 1);
+    assert!(outcome.without_rows[0].reason.contains("must reference"), "{outcome:?}");
+    scope.close().await;
+}
