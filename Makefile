@@ -20,7 +20,7 @@ check: ## format and lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	@if command -v shellcheck >/dev/null; then shellcheck images/build tests/prepare benches/run .ci/run; fi
-	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check bans licenses sources; fi
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check bans licenses sources; fi
 
 bench: ## thirdrun against a bare server, side by side
 	@tests/prepare test

@@ -1,6 +1,7 @@
 //! The commands, one file each. They tie the stages together and own what is printed.
 
 pub mod check;
+pub mod contain;
 pub mod demo;
 pub mod doctor;
 pub mod gc;

@@ -111,12 +111,15 @@ where
 {
     let begun = Instant::now();
     loop {
-        let last = match Session::open(endpoint, login).await {
-            Ok(session) => match session.run("SELECT 1").await {
-                Ok(_) => return Ok(session),
-                Err(failure) => failure.message,
-            },
-            Err(failure) => failure.message,
+        let attempt = async {
+            let session = Session::open(endpoint, login).await?;
+            session.run("SELECT 1").await.map(|_| session)
+        };
+        let left = deadline.saturating_sub(begun.elapsed());
+        let last = match tokio::time::timeout(left, attempt).await {
+            Ok(Ok(session)) => return Ok(session),
+            Ok(Err(failure)) => failure.message,
+            Err(_) => "it took the connection and said nothing".to_owned(),
         };
         if !alive().await {
             return Err(NotReady::Died);

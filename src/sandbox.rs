@@ -61,6 +61,8 @@ pub struct SandboxPlan {
     pub hba: Vec<String>,
     /// The role that owns the system catalogs.
     pub bootstrap: RoleName,
+    /// How a server in a container is reached; none: the tightest way that its engine allows.
+    pub reach: Option<docker::Reach>,
 }
 
 /// The name of thirdrun's own superuser.
@@ -254,10 +256,12 @@ impl Sandbox {
         let login = self.server.superuser_login(&DatabaseName::new("postgres"));
         let begun = Instant::now();
         while begun.elapsed() < READY_DEADLINE && self.backend.alive().await {
-            match Session::open(&self.server.endpoint, &login).await {
-                Ok(session) => return session.close().await,
-                Err(failure) if RECOVERING.contains(&failure.sqlstate.as_str()) => {}
-                Err(_) => return,
+            let left = READY_DEADLINE.saturating_sub(begun.elapsed());
+            // A server that was stopped, not ended, takes the connection and says nothing.
+            match tokio::time::timeout(left, Session::open(&self.server.endpoint, &login)).await {
+                Ok(Ok(session)) => return session.close().await,
+                Ok(Err(failure)) if RECOVERING.contains(&failure.sqlstate.as_str()) => {}
+                Ok(Err(_)) | Err(_) => return,
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -274,17 +278,16 @@ impl Sandbox {
 async fn start_backend(plan: &SandboxPlan, scope: &Scope) -> Result<(Backend, Secret), SandboxError> {
     let connected = match plan.backend {
         BackendChoice::Local => None,
-        BackendChoice::Docker => Some(docker::engine::connect().await?.0),
-        BackendChoice::Auto => docker::engine::connect().await.ok().map(|(docker, _)| docker),
+        BackendChoice::Docker => Some(docker::engine::connect().await?),
+        BackendChoice::Auto => docker::engine::connect().await.ok(),
     };
-    leftovers::remove_dead(connected.as_ref()).await;
-    if let Some(engine) = connected {
-        match docker::choose_image(&engine, plan).await {
+    leftovers::remove_dead(connected.as_ref().map(|(docker, _)| docker)).await;
+    if let Some(connected) = connected {
+        match docker::choose_image(&connected.0, plan).await {
             Ok(image) => {
-                scope.uses_engine(&engine);
-                let server = docker::DockerServer::start(&engine, image, plan, scope).await?;
-                // Until it is told otherwise it asks its owner for none.
-                return Ok((Backend::Docker(server), Secret::new("")));
+                scope.uses_engine(&connected.0);
+                let (server, password) = docker::DockerServer::start(&connected, image, plan, scope).await?;
+                return Ok((Backend::Docker(server), password));
             }
             Err(error) if plan.backend == BackendChoice::Docker => return Err(error),
             // No image can be had: the next best thing is a local server.
@@ -300,6 +303,42 @@ async fn server_version(session: &Session) -> Result<String, SandboxError> {
     let version = answer.value.flatten().unwrap_or_default();
     // Debian adds its own version in parentheses.
     Ok(version.split_whitespace().next().unwrap_or_default().to_owned())
+}
+
+/// What every sandbox's server is told on its command line, where neither the plan nor a script can change
+/// it (PostgreSQL manual, 20.1.4): where it listens, and the language in which psql's errors are read.
+pub(crate) fn fixed_settings(listen: &str, port: u16, socket: &str) -> Vec<String> {
+    [
+        ("listen_addresses", listen),
+        ("port", &port.to_string()),
+        ("unix_socket_directories", socket),
+        ("lc_messages", "C"),
+    ]
+    .into_iter()
+    .flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")])
+    .collect()
+}
+
+/// The end of a sandbox's `postgresql.conf`: the sandbox's own settings, then the plan's, of which the last
+/// one wins. They stand in the file, so that a script's `ALTER SYSTEM` overrides them as it would in the
+/// original (PostgreSQL manual, 20.1.2).
+pub(crate) fn conf_text(settings: &BTreeMap<String, String>) -> String {
+    // Nothing must outlive the machine. What is committed must outlive a crash of the server, so that
+    // synchronous_commit stays on (PostgreSQL manual, 30.4). Up to version 13 passwords are stored as md5
+    // unless it is told otherwise, with which nobody gets past the sandbox's own rule.
+    let own = [
+        ("fsync", "off"),
+        ("full_page_writes", "off"),
+        ("shared_buffers", "64MB"),
+        ("password_encryption", "scram-sha-256"),
+    ];
+    let plan = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut text = "\n# thirdrun\n".to_owned();
+    for (name, value) in own.into_iter().chain(plan) {
+        let value = value.replace('\\', "\\\\").replace('\'', "''").replace('\n', "\\n");
+        text.push_str(&format!("{name} = '{value}'\n"));
+    }
+    text
 }
 
 /// `pg_hba.conf` of a sandbox: the user's lines, then scram-sha-256 for everyone.
@@ -339,6 +378,19 @@ fn local_twin(line: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_are_quoted_and_the_plans_come_last() {
+        let settings = BTreeMap::from([
+            ("shared_buffers".to_owned(), "1GB".to_owned()),
+            ("search_path".to_owned(), "a\\b, 'c'\nfsync = on".to_owned()),
+        ]);
+        assert_eq!(
+            conf_text(&settings),
+            "\n# thirdrun\nfsync = 'off'\nfull_page_writes = 'off'\nshared_buffers = '64MB'\n\
+             password_encryption = 'scram-sha-256'\nsearch_path = 'a\\\\b, ''c''\\nfsync = on'\nshared_buffers = '1GB'\n"
+        );
+    }
 
     #[test]
     fn host_lines_hold_for_the_unix_socket_too() {

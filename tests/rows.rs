@@ -25,6 +25,7 @@ async fn sandbox(scope: &Scope) -> Sandbox {
         settings: BTreeMap::new(),
         hba: Vec::new(),
         bootstrap: RoleName::new("postgres"),
+        reach: None,
     };
     Sandbox::start(&plan, scope).await.unwrap()
 }

@@ -1,17 +1,15 @@
 //! `thirdrun check`: the main job.
 
-use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
 use anstream::stream::IsTerminal as _;
-use futures_util::FutureExt as _;
 
-use super::interrupt::interrupted;
+use super::contain::contain;
 use super::outputs::Outputs;
 use crate::cli::{CheckArgs, RunningArgs};
 use crate::failure::{Exit, Failure};
 use crate::plan::{self, Overrides, Plan};
-use crate::progress::{Phase, Progress};
+use crate::progress::Progress;
 use crate::rehearsal::{Rehearsed, rehearse};
 use crate::report::{Document, document};
 use crate::sandbox::Scope;
@@ -64,16 +62,7 @@ pub(super) async fn in_sandbox(
         }
         Ok(exit)
     };
-    let result = tokio::select! {
-        result = AssertUnwindSafe(work).catch_unwind() => {
-            result.unwrap_or_else(|_| Err(Failure::defect("it panicked")))
-        }
-        failure = interrupted() => Err(failure),
-    };
-    progress.phase(&Phase::Removal);
-    scope.close().await;
-    progress.clear();
-    result
+    contain(scope.clone(), &progress, work).await
 }
 
 fn reported(document: &Document, outputs: &Outputs) -> Result<Exit, Failure> {

@@ -4,7 +4,7 @@ use crate::cache;
 use crate::cli::GcArgs;
 use crate::failure::{Exit, Failure};
 use crate::sandbox::docker::engine;
-use crate::sandbox::leftovers;
+use crate::sandbox::leftovers::{self, Dead};
 
 /// Runs `thirdrun gc`.
 ///
@@ -21,6 +21,9 @@ pub async fn run(args: &GcArgs) -> Result<Exit, Failure> {
     for name in &dead.containers {
         anstream::println!("{verb} the container {name}");
     }
+    for name in &dead.networks {
+        anstream::println!("{verb} the network {name}");
+    }
     for directory in dead.directories.iter().chain(&old) {
         anstream::println!("{verb} {}", directory.display());
     }
@@ -29,7 +32,7 @@ pub async fn run(args: &GcArgs) -> Result<Exit, Failure> {
             std::fs::remove_dir_all(entry).map_err(|error| Failure::new(Exit::Environment, &error))?;
         }
     }
-    if dead.containers.is_empty() && dead.directories.is_empty() && old.is_empty() {
+    if dead == Dead::default() && old.is_empty() {
         anstream::println!("nothing to remove");
     }
     Ok(Exit::Pass)

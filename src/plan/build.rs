@@ -148,6 +148,7 @@ impl Builder<'_> {
             settings: texts(&file.clone.settings),
             hba: file.clone.hba.clone(),
             bootstrap: bootstrap.clone(),
+            reach: None,
         };
         let seed = SeedPlan {
             schema,

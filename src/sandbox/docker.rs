@@ -1,27 +1,31 @@
-//! The Docker backend: a server in a container without any network, reached through its unix socket in a
-//! directory that is mounted into it. Programs run in containers that share the server's network
-//! namespace, in which 127.0.0.1:5432 is the sandbox and nothing else exists.
+//! The Docker backend: a server in a container that reaches nothing, and that only thirdrun reaches.
+//! Programs run in containers that share the server's network namespace, in which 127.0.0.1:5432 is the
+//! sandbox.
 //!
 //! The only user of bollard.
 
 pub mod engine;
 mod image;
 mod programs;
+mod reach;
 mod wrapper;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::Docker;
 use bollard::models::{ContainerCreateBody, HostConfig};
 
-use super::{SUPERUSER, SandboxError, SandboxPlan, Scope, hba_text};
+use super::{SUPERUSER, SandboxError, SandboxPlan, Scope, conf_text, fixed_settings, hba_text};
 use crate::identifiers::{DatabaseName, RoleName, Secret};
 use crate::postgres::{Endpoint, Login, Server, Session};
 use crate::programs::Launcher;
+use engine::Engine;
+pub use reach::Reach;
 
 /// The port in the name of the socket, and the one in the containers' network.
 const PORT: u16 = 5432;
@@ -33,10 +37,13 @@ const MEMORY: &str = "/var/lib/thirdrun";
 const MEMORY_LIMIT: i64 = 4 << 30;
 /// Processes and threads that a container may have.
 const PIDS_LIMIT: i64 = 1024;
+/// Processors that a container may use.
+const CPUS_LIMIT: i64 = 2;
 /// How long a changed `pg_hba.conf` may take to hold.
 const RELOADED: Duration = Duration::from_secs(10);
 
-/// Makes the cluster and becomes the server. An image of ours has a cluster ready.
+/// Makes the cluster and becomes the server: `$1` is the cluster's directory, `$2` its bootstrap superuser,
+/// `$3` the directory of the configuration; the rest is the server's. An image of ours has a cluster ready.
 const START: &str = r#"set -e
 umask 077
 mkdir -p "$1"
@@ -46,8 +53,10 @@ else
   initdb -D "$1" -U "$2" -A trust -E UTF8 --locale=C.UTF-8 --no-sync --wal-segsize=1 >&2 ||
     { rm -rf "$1"; initdb -D "$1" -U "$2" -A trust -E UTF8 --locale=C --no-sync --wal-segsize=1 >&2; }
 fi
+cat "$3/settings.conf" >> "$1/postgresql.conf"
+if [ -f "$3/first.sql" ]; then postgres --single -D "$1" postgres < "$3/first.sql" >/dev/null; fi
 data=$1
-shift 2
+shift 3
 exec postgres -D "$data" "$@"
 "#;
 
@@ -67,69 +76,61 @@ pub(super) struct DockerServer {
     container: String,
     image: String,
     shared: PathBuf,
+    reach: Reach,
+    address: Option<SocketAddr>,
     launcher: Arc<programs::DockerLauncher>,
 }
 
 impl DockerServer {
-    /// Starts the server, which may not answer yet.
+    /// Starts the server, which may not answer yet. Also says the password that its bootstrap superuser has
+    /// at first.
     pub(super) async fn start(
-        docker: &Docker,
+        (docker, engine): &(Docker, Engine),
         image: String,
         plan: &SandboxPlan,
         scope: &Scope,
-    ) -> Result<Self, SandboxError> {
+    ) -> Result<(Self, Secret), SandboxError> {
+        let reach = plan.reach.unwrap_or_else(|| Reach::of(engine));
         let shared = scope.directory().join("shared");
-        let mode =
-            |path: &PathBuf, mode: u32| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
-        // The server runs as a user that only its image knows. The sandbox's directory is closed to
-        // everybody else, so that this one inside of it may be open.
-        std::fs::create_dir(&shared)
-            .and_then(|()| mode(&shared, 0o777))
-            .and_then(|()| {
-                let hba = shared.join("pg_hba.conf");
-                std::fs::write(&hba, first_hba(&plan.bootstrap))?;
-                mode(&hba, 0o644)
-            })
+        let password = configuration(&shared, plan, reach)
             .map_err(SandboxError::io(format!("cannot prepare {}", shared.display())))?;
-        let own = [
-            ("listen_addresses", "127.0.0.1".to_owned()),
-            ("port", PORT.to_string()),
-            ("unix_socket_directories", MOUNT.to_owned()),
-            ("hba_file", format!("{MOUNT}/pg_hba.conf")),
-            // As in the local backend.
-            ("fsync", "off".to_owned()),
-            ("full_page_writes", "off".to_owned()),
-            ("lc_messages", "C".to_owned()),
-            ("shared_buffers", "64MB".to_owned()),
-        ];
         let mut command: Vec<String> = ["sh", "-c", START, "sh"].into_iter().map(str::to_owned).collect();
-        command.extend([format!("{MEMORY}/data"), plan.bootstrap.to_string()]);
-        let users = plan.settings.iter().map(|(name, value)| (name.as_str(), value.clone()));
-        for (name, value) in own.into_iter().chain(users) {
-            command.extend(["-c".to_owned(), format!("{name}={value}")]);
-        }
+        command.extend([format!("{MEMORY}/data"), plan.bootstrap.to_string(), MOUNT.to_owned()]);
+        command.extend(fixed_settings(reach.listen(), PORT, MOUNT));
+        command.extend(["-c".to_owned(), format!("hba_file={MOUNT}/pg_hba.conf")]);
+        let mut host = HostConfig {
+            mounts: Some(vec![engine::mount(&shared, MOUNT, false)]),
+            tmpfs: Some(HashMap::from([(MEMORY.to_owned(), "mode=1777".to_owned())])),
+            shm_size: Some(256 << 20),
+            ..confined(engine)
+        };
+        reach.connect(docker, scope, &mut host).await?;
         let body = ContainerCreateBody {
             image: Some(image.clone()),
             user: Some("postgres".to_owned()),
             entrypoint: Some(Vec::new()),
             cmd: Some(command),
-            host_config: Some(HostConfig {
-                network_mode: Some("none".to_owned()),
-                binds: Some(vec![format!("{}:{MOUNT}", shared.display())]),
-                tmpfs: Some(HashMap::from([(MEMORY.to_owned(), "mode=1777".to_owned())])),
-                shm_size: Some(256 << 20),
-                ..confined()
-            }),
+            exposed_ports: Some(vec![reach::exposed()]),
+            host_config: Some(host),
             ..ContainerCreateBody::default()
         };
         let container = engine::start(docker, scope, &scope.name(), body).await?;
-        let launcher =
-            Arc::new(programs::DockerLauncher::new(docker.clone(), scope, &container, image.clone()));
-        Ok(Self { docker: docker.clone(), container, image, shared, launcher })
+        let address = reach.address(docker, &container).await?;
+        let launcher = Arc::new(programs::DockerLauncher::new(
+            docker.clone(),
+            engine.clone(),
+            scope,
+            &container,
+            image.clone(),
+        ));
+        Ok((Self { docker: docker.clone(), container, image, shared, reach, address, launcher }, password))
     }
 
     pub(super) fn endpoint(&self) -> Endpoint {
-        Endpoint::Unix { directory: self.shared.clone(), port: PORT }
+        match self.address {
+            Some(address) => Endpoint::Tcp(address),
+            None => Endpoint::Unix { directory: self.shared.clone(), port: PORT },
+        }
     }
 
     pub(super) fn image(&self) -> &str {
@@ -141,17 +142,20 @@ impl DockerServer {
     }
 
     pub(super) fn isolation(&self) -> String {
-        "containers without a network, no way out".to_owned()
+        self.reach.isolation().to_owned()
     }
 
-    /// Puts the real authentication into force: until now the owner of the catalogs could log in through
-    /// the unix socket without a password.
+    /// Puts the real authentication into force: through its socket the owner of the catalogs could until now
+    /// log in without a password.
     pub(super) async fn lock(
         &self,
         plan: &SandboxPlan,
         server: &Server,
         session: &Session,
     ) -> Result<(), SandboxError> {
+        if self.reach == Reach::Port {
+            return Ok(());
+        }
         std::fs::write(self.shared.join("pg_hba.conf"), hba_text(&plan.hba))
             .map_err(SandboxError::io("cannot write pg_hba.conf"))?;
         session.run("SELECT pg_catalog.pg_reload_conf()").await.map_err(SandboxError::Setup)?;
@@ -183,21 +187,52 @@ impl DockerServer {
     }
 }
 
+/// Writes what the server reads when it starts, and says the password of its bootstrap superuser.
+fn configuration(shared: &Path, plan: &SandboxPlan, reach: Reach) -> std::io::Result<Secret> {
+    let mode = |path: &Path, mode: u32| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
+    let write = |name: &str, text: &str| {
+        let path = shared.join(name);
+        std::fs::write(&path, text)?;
+        mode(&path, 0o644)
+    };
+    // The server runs as a user that only its image knows. The sandbox's directory is closed to everybody
+    // else, so that this one inside of it may be open.
+    std::fs::create_dir(shared)?;
+    mode(shared, 0o777)?;
+    write("settings.conf", &conf_text(&plan.settings))?;
+    match reach {
+        // Only thirdrun can reach the socket. Until it has made itself a password it asks for none.
+        Reach::Socket => {
+            write("pg_hba.conf", &first_hba(&plan.bootstrap))?;
+            Ok(Secret::new(""))
+        }
+        // Everybody on this machine can reach the port: nobody ever gets in without a password.
+        Reach::Port => {
+            let password = Secret::random();
+            let role = plan.bootstrap.quoted();
+            write("first.sql", &format!("ALTER ROLE {role} PASSWORD '{}'\n", password.reveal()))?;
+            write("pg_hba.conf", &hba_text(&plan.hba))?;
+            Ok(password)
+        }
+    }
+}
+
 /// Until thirdrun has a password: its own logins, through the socket that only it can reach, and no other.
 fn first_hba(bootstrap: &RoleName) -> String {
     format!("local all {} trust\nlocal all {SUPERUSER} trust\n", bootstrap.quoted())
 }
 
 /// What every container of a sandbox is denied.
-fn confined() -> HostConfig {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+fn confined(engine: &Engine) -> HostConfig {
     HostConfig {
         memory: Some(MEMORY_LIMIT),
         memory_swap: Some(MEMORY_LIMIT),
         pids_limit: Some(PIDS_LIMIT),
-        nano_cpus: i64::try_from(processors.min(2)).ok().map(|count| count * 1_000_000_000),
+        nano_cpus: Some(engine.cpus.clamp(1, CPUS_LIMIT) * 1_000_000_000),
         cap_drop: Some(vec!["ALL".to_owned()]),
-        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        // Without SELinux's labels, which would keep a container from the directories that are mounted into
+        // it unless those were labelled anew: they may be the user's own.
+        security_opt: Some(vec!["no-new-privileges".to_owned(), "label=disable".to_owned()]),
         // Takes leave of the children that nobody waits for.
         init: Some(true),
         ..HostConfig::default()

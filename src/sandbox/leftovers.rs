@@ -26,31 +26,34 @@ pub struct Dead {
     pub directories: Vec<PathBuf>,
     /// Containers, where an engine answers.
     pub containers: Vec<String>,
+    /// Networks, where an engine answers.
+    pub networks: Vec<String>,
 }
 
 /// Finds what dead sandboxes have left.
 pub async fn find_dead() -> Dead {
-    let containers = match engine::connect().await {
+    let (containers, networks) = match engine::connect().await {
         Ok((docker, _)) => engine::find_dead(&docker).await,
-        // Without an engine there are no containers.
-        Err(_) => Vec::new(),
+        // Without an engine there are none.
+        Err(_) => Default::default(),
     };
-    Dead { directories: dead_directories(), containers }
+    Dead { directories: dead_directories(), containers, networks }
 }
 
-/// Removes what dead sandboxes have left: their directories and, in this engine, their containers.
+/// Removes what dead sandboxes have left: their directories and, in this engine, their containers and
+/// networks.
 pub async fn remove_dead(docker: Option<&Docker>) -> Dead {
     // Containers first: they use the directories.
-    let containers = match docker {
+    let (containers, networks) = match docker {
         Some(docker) => engine::remove_dead(docker).await,
-        None => Vec::new(),
+        None => Default::default(),
     };
     let directories = dead_directories();
     let gone = directories.clone();
     // Its only error is a panic; what is left then is found the next time.
     let _ = tokio::task::spawn_blocking(move || gone.iter().for_each(|directory| remove_sandbox(directory)))
         .await;
-    Dead { directories, containers }
+    Dead { directories, containers, networks }
 }
 
 fn dead_directories() -> Vec<PathBuf> {

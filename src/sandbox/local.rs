@@ -20,7 +20,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 pub use binaries::{Installation, find_all};
 
-use super::{SandboxError, SandboxPlan, Scope, hba_text, leftovers};
+use super::{SandboxError, SandboxPlan, Scope, conf_text, fixed_settings, hba_text, leftovers};
 use crate::identifiers::Secret;
 use crate::postgres::Endpoint;
 use crate::programs::{Address, Launcher};
@@ -60,15 +60,17 @@ impl LocalServer {
             std::fs::write(&path, text).map_err(SandboxError::io(format!("cannot write {}", path.display())))
         };
         write("pg_hba.conf", &hba_text(&plan.hba))?;
+        append(&data.join("postgresql.conf"), &conf_text(&plan.settings))
+            .map_err(SandboxError::io("cannot write postgresql.conf"))?;
 
         let log = directory.join("server.log");
         let mut confined = true;
-        let child = match start_postgres(&installation, plan, scope, true) {
+        let child = match start_postgres(&installation, scope, true) {
             Ok(child) => child,
             Err(_) => {
                 // Namespaces are refused here: the next best thing.
                 confined = false;
-                start_postgres(&installation, plan, scope, false)
+                start_postgres(&installation, scope, false)
                     .map_err(SandboxError::io("cannot start postgres"))?
             }
         };
@@ -154,6 +156,11 @@ impl Drop for LocalServer {
     }
 }
 
+fn append(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    File::options().append(true).open(path)?.write_all(text.as_bytes())
+}
+
 fn make_directory(path: &std::path::Path, scope: &Scope) -> Result<(), SandboxError> {
     std::fs::create_dir(path)
         .and_then(|()| match scope.user() {
@@ -163,32 +170,14 @@ fn make_directory(path: &std::path::Path, scope: &Scope) -> Result<(), SandboxEr
         .map_err(SandboxError::io(format!("cannot make the directory {}", path.display())))
 }
 
-fn start_postgres(
-    installation: &Installation,
-    plan: &SandboxPlan,
-    scope: &Scope,
-    confined: bool,
-) -> std::io::Result<Child> {
+fn start_postgres(installation: &Installation, scope: &Scope, confined: bool) -> std::io::Result<Child> {
     let directory = scope.directory();
     let log = File::create(directory.join("server.log"))?;
     let mut command = Command::new(installation.bin.join("postgres"));
     command.arg("-D").arg(directory.join("data"));
-    let own = [
-        ("listen_addresses", if confined { "127.0.0.1" } else { "" }.to_owned()),
-        ("port", PORT.to_string()),
-        ("unix_socket_directories", directory.join("socket").to_string_lossy().into_owned()),
-        // Nothing must outlive the machine. What is committed must outlive a crash of the server, so that
-        // synchronous_commit stays on (PostgreSQL manual, 30.4).
-        ("fsync", "off".to_owned()),
-        ("full_page_writes", "off".to_owned()),
-        ("lc_messages", "C".to_owned()),
-        ("shared_buffers", "64MB".to_owned()),
-        ("dynamic_shared_memory_type", "mmap".to_owned()),
-    ];
-    let users = plan.settings.iter().map(|(name, value)| (name.as_str(), value.clone()));
-    for (name, value) in own.into_iter().chain(users) {
-        command.arg("-c").arg(format!("{name}={value}"));
-    }
+    let listen = if confined { "127.0.0.1" } else { "" };
+    command.args(fixed_settings(listen, PORT, &directory.join("socket").to_string_lossy()));
+    command.args(["-c", "dynamic_shared_memory_type=mmap"]);
     command
         .env_clear()
         .env("PATH", "/usr/bin:/bin")

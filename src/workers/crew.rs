@@ -35,7 +35,6 @@ pub struct Tally {
 pub struct Shift {
     stop: watch::Sender<bool>,
     clock: watch::Sender<Option<Instant>>,
-    released: watch::Sender<bool>,
     tasks: Vec<JoinHandle<(usize, Worker, Option<WhileRunning>)>>,
     resting: Vec<(usize, Worker)>,
     tally: Arc<Tally>,
@@ -75,7 +74,6 @@ impl Crew {
     pub async fn begin_shift(&mut self) -> Shift {
         let (stop, stopped) = watch::channel(false);
         let (clock, time) = watch::channel(None);
-        let (released, free) = watch::channel(false);
         let (tell, mut told) = mpsc::unbounded_channel();
         let tally = Arc::new(Tally::default());
         let mut tasks = Vec::new();
@@ -85,7 +83,7 @@ impl Crew {
                 resting.push((place, worker));
                 continue;
             }
-            let (stopped, free, time) = (stopped.clone(), free.clone(), time.clone());
+            let (stopped, time) = (stopped.clone(), time.clone());
             let (tell, tally) = (tell.clone(), Arc::clone(&tally));
             tasks.push(tokio::spawn(async move {
                 let count = |completed: bool| {
@@ -96,7 +94,7 @@ impl Crew {
                     // Nobody listens any more only when the rehearsal is being given up.
                     let _ = tell.send(());
                 };
-                let seen = worker.iterate_while(&time, free, stopped, under_way, count).await;
+                let seen = worker.iterate_while(&time, stopped, under_way, count).await;
                 (place, worker, Some(seen))
             }));
         }
@@ -106,7 +104,7 @@ impl Crew {
                 break;
             }
         }
-        Shift { stop, clock, released, tasks, resting, tally }
+        Shift { stop, clock, tasks, resting, tally }
     }
 
     /// Ends the work meanwhile, then lets the workers take turns at their judged iterations.
@@ -145,13 +143,6 @@ impl Shift {
     /// The script starts now: times of iterations count from here.
     pub fn script_starts(&self) {
         let _ = self.clock.send(Some(Instant::now()));
-    }
-
-    /// Lets the workers go on after their first iteration. Until then a short script has the server to
-    /// itself, so that no verdict depends on which of its statements an iteration happens to fall between.
-    pub fn release(&self) {
-        // Nobody listens when every worker rests.
-        let _ = self.released.send(true);
     }
 
     /// Counts iterations while they happen.

@@ -9,9 +9,11 @@
 
 mod bad_input;
 mod demo;
+mod dumps;
 mod leftovers;
 mod outages;
 mod reports;
+mod sandboxes;
 mod scripts;
 mod seeding;
 mod support;
@@ -40,6 +42,7 @@ fn main() -> std::process::ExitCode {
         demo::TESTS,
         leftovers::TESTS,
         reports::TESTS,
+        sandboxes::TESTS,
         scripts::TESTS,
         seeding::TESTS,
         workers::TESTS,
@@ -51,6 +54,14 @@ fn main() -> std::process::ExitCode {
                 trials.push(trial.with_ignored_flag(!machine.has(backend)));
             }
         }
+    }
+    for (name, test) in sandboxes::DOCKER_TESTS {
+        let trial = Trial::test(format!("docker::{name}"), *test);
+        trials.push(trial.with_ignored_flag(!machine.has(Backend::Docker)));
+    }
+    for (name, test) in dumps::all() {
+        let trial = Trial::test(format!("docker::{name}"), test);
+        trials.push(trial.with_ignored_flag(!machine.has(Backend::Docker)));
     }
     for (name, directory) in outages::all() {
         for backend in Backend::ALL {

@@ -15,6 +15,9 @@ pub const TESTS: &[Test] = &[
     ("scripts::an_executable_sees_the_promised_environment", an_executable_sees_the_promised_environment),
     ("scripts::an_executable_may_log_in_as_another_role", an_executable_may_log_in_as_another_role),
     ("scripts::a_hanging_script_is_killed", a_hanging_script_is_killed),
+    ("scripts::a_fork_bomb_is_bounded_and_ends", a_fork_bomb_is_bounded_and_ends),
+    ("scripts::a_short_window_of_failure_is_seen", a_short_window_of_failure_is_seen),
+    ("scripts::alter_system_overrides_the_settings", alter_system_overrides_the_settings),
     ("scripts::forked_processes_stay_until_the_end", forked_processes_stay_until_the_end),
     ("scripts::a_flood_of_output_is_bounded", a_flood_of_output_is_bounded),
     ("scripts::killing_the_server_is_seen", killing_the_server_is_seen),
@@ -116,6 +119,42 @@ fn a_hanging_script_is_killed(backend: Backend) -> Result<(), Failed> {
     same("status", results(&report, "status"), vec!["timed_out".into()])?;
     same("reader", statuses(&report, "reader"), vec!["ok".to_owned()])?;
     same("ended by the timeout, not by the sleep", begun.elapsed() < Duration::from_secs(500), true)
+}
+
+fn a_fork_bomb_is_bounded_and_ends(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(&format!("[script]\ntimeout = '3s'\n{READER}"));
+    rehearsal.file("s.sh", "#!/bin/bash\nbomb() { bomb | bomb & }\nbomb\nwhile :; do :; done\n");
+    let report = rehearsal.report(backend, &["s.sh", "--runs", "2"], 1)?;
+    same("status", results(&report, "status"), vec!["timed_out".into(), "timed_out".into()])?;
+    same("reader", statuses(&report, "reader").last().map(String::as_str) != Some("broken"), true)
+}
+
+fn a_short_window_of_failure_is_seen(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(READER);
+    let script = "REVOKE SELECT ON public.orders FROM svc_reader;\nSELECT pg_sleep(0.5);\n\
+                  GRANT SELECT ON public.orders TO svc_reader;\n";
+    let report = rehearsal.file("s.sql", script).report(backend, &["s.sql", "--runs", "1"], 0)?;
+    same("reader", statuses(&report, "reader"), vec!["disrupted".to_owned()])?;
+    let seen = &report["runs"][0]["workers"][0]["while_running"];
+    same("SQLSTATE", seen["first_failure"]["sqlstate"].as_str(), Some("42501"))
+}
+
+fn alter_system_overrides_the_settings(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(&format!(
+        "[clone]\nsettings = {{ statement_timeout = '1min', lock_timeout = '7s' }}\n{READER}"
+    ));
+    let script = "SHOW lock_timeout;\nALTER SYSTEM SET statement_timeout = '1ms';\nSELECT pg_reload_conf();\n\
+                  SELECT pg_sleep(0.1);\n";
+    rehearsal.file("s.sql", script);
+    let slow = std::fs::read_to_string(rehearsal.path("thirdrun.toml"))?
+        .replace("SELECT count(*) FROM public.orders", "SELECT pg_sleep(0.2)");
+    rehearsal.file("thirdrun.toml", &slow);
+    let report = rehearsal.report(backend, &["s.sql", "--runs", "1"], 1)?;
+    let tail = report["runs"][0]["result"]["output_tail"].as_str().unwrap_or_default().to_owned();
+    same(&tail, tail.contains("7s"), true)?;
+    same("reader", statuses(&report, "reader"), vec!["broken".to_owned()])?;
+    let probe = &report["runs"][0]["workers"][0]["new_session"];
+    same("SQLSTATE", probe["sqlstate"].as_str(), Some("57014"))
 }
 
 fn forked_processes_stay_until_the_end(backend: Backend) -> Result<(), Failed> {

@@ -1,14 +1,16 @@
-//! The engine: connecting, and containers that are known to be ours.
+//! The engine: connecting, and containers and networks that are known to be ours.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use bollard::Docker;
-use bollard::models::{ContainerCreateBody, ContainerSummary};
+use bollard::models::{
+    ContainerCreateBody, ContainerSummary, Mount, MountType, Network, NetworkCreateRequest,
+};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
-    RemoveContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 use futures_util::StreamExt as _;
 
@@ -32,6 +34,12 @@ pub struct Engine {
     pub version: String,
     /// The version of its API.
     pub api: String,
+    /// The operating system that it runs on, as it calls it.
+    pub operating_system: String,
+    /// Processors that it has.
+    pub cpus: i64,
+    /// Whether it runs without root's rights, so that root in its containers is the user who runs it.
+    pub rootless: bool,
 }
 
 /// Connects to the engine of `DOCKER_HOST`, or of the usual socket.
@@ -41,17 +49,23 @@ pub struct Engine {
 pub async fn connect() -> Result<(Docker, Engine), SandboxError> {
     let failed = |error: bollard::errors::Error| SandboxError::Engine(Box::new(error));
     let docker = Docker::connect_with_defaults().map_err(failed)?;
-    let negotiated = async {
+    let asked = async {
         let docker = docker.negotiate_version().await?;
-        let version = docker.version().await?;
-        Ok((docker, version))
+        let (version, info) = tokio::try_join!(docker.version(), docker.info())?;
+        Ok((docker, version, info))
     };
-    let (docker, version) = tokio::time::timeout(ANSWER, negotiated)
+    let (docker, version, info) = tokio::time::timeout(ANSWER, asked)
         .await
         .map_err(|_| SandboxError::Docker(format!("its engine did not answer within {ANSWER:?}")))?
         .map_err(failed)?;
-    let engine =
-        Engine { version: version.version.unwrap_or_default(), api: version.api_version.unwrap_or_default() };
+    let options = info.security_options.unwrap_or_default();
+    let engine = Engine {
+        version: version.version.unwrap_or_default(),
+        api: version.api_version.unwrap_or_default(),
+        operating_system: info.operating_system.unwrap_or_default(),
+        cpus: info.ncpu.unwrap_or(1),
+        rootless: options.iter().any(|option| option.contains("rootless")),
+    };
     Ok((docker, engine))
 }
 
@@ -59,8 +73,33 @@ fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Creates and starts a container of a sandbox. Once it is asked for, it is finished or removed by
+/// The labels by which `gc` and the next `check` know whose something is.
+fn labels(scope: &Scope) -> [(String, String); 3] {
+    [
+        (SESSION.to_owned(), scope.id().to_string()),
+        (HOST.to_owned(), host()),
+        (DIRECTORY.to_owned(), scope.directory().to_string_lossy().into_owned()),
+    ]
+}
+
+/// Asks the engine to make something of a sandbox. Once it is asked for, it is finished or removed by
 /// [`remove_session`], even if whoever asked is gone.
+async fn make<T: Send + 'static>(
+    scope: &Scope,
+    made: impl Future<Output = Result<T, bollard::errors::Error>> + Send + 'static,
+) -> Result<T, SandboxError> {
+    let gate = scope.gate();
+    let made = tokio::spawn(async move {
+        let _open = gate.read_owned().await;
+        made.await
+    });
+    match made.await {
+        Ok(result) => result.map_err(|error| SandboxError::Engine(Box::new(error))),
+        Err(error) => Err(SandboxError::Docker(error.to_string())),
+    }
+}
+
+/// Creates and starts a container of a sandbox.
 pub(super) async fn start(
     docker: &Docker,
     scope: &Scope,
@@ -68,23 +107,43 @@ pub(super) async fn start(
     mut body: ContainerCreateBody,
 ) -> Result<String, SandboxError> {
     // Ours come last: nothing can take their place.
-    body.labels.get_or_insert_default().extend([
-        (SESSION.to_owned(), scope.id().to_string()),
-        (HOST.to_owned(), host()),
-        (DIRECTORY.to_owned(), scope.directory().to_string_lossy().into_owned()),
-    ]);
+    body.labels.get_or_insert_default().extend(labels(scope));
     let options = CreateContainerOptionsBuilder::new().name(name).build();
-    let (docker, gate) = (docker.clone(), scope.gate());
-    let started = tokio::spawn(async move {
-        let _open = gate.read_owned().await;
+    let docker = docker.clone();
+    make(scope, async move {
         let created = docker.create_container(Some(options), body).await?;
         docker.start_container(&created.id, None).await?;
-        Ok::<_, bollard::errors::Error>(created.id)
-    });
-    match started.await {
-        Ok(result) => result.map_err(|error| SandboxError::Engine(Box::new(error))),
-        Err(error) => Err(SandboxError::Docker(error.to_string())),
-    }
+        Ok(created.id)
+    })
+    .await
+}
+
+/// Creates a network of a sandbox.
+pub(super) async fn make_network(
+    docker: &Docker,
+    scope: &Scope,
+    mut network: NetworkCreateRequest,
+) -> Result<(), SandboxError> {
+    network.labels.get_or_insert_default().extend(labels(scope));
+    let docker = docker.clone();
+    make(scope, async move { docker.create_network(network).await.map(drop) }).await
+}
+
+/// The port of this machine at which a container's port is published.
+pub(super) async fn published_port(
+    docker: &Docker,
+    container: &str,
+    exposed: &str,
+) -> Result<u16, SandboxError> {
+    let inspected = docker
+        .inspect_container(container, None)
+        .await
+        .map_err(|error| SandboxError::Engine(Box::new(error)))?;
+    let ports = inspected.network_settings.and_then(|settings| settings.ports);
+    let bindings = ports.and_then(|mut ports| ports.remove(exposed).flatten());
+    bindings
+        .and_then(|bindings| bindings.into_iter().find_map(|binding| binding.host_port?.parse().ok()))
+        .ok_or_else(|| SandboxError::Docker(format!("it did not publish the port {exposed} of {container}")))
 }
 
 /// Whether a container runs.
@@ -104,33 +163,41 @@ pub(super) async fn log_tail(docker: &Docker, container: &str) -> String {
     log
 }
 
-/// Removes every container of a session.
+/// Removes every container and network of a session.
 pub async fn remove_session(docker: &Docker, session: &str) {
-    let ours = containers(docker, &format!("{SESSION}={session}")).await;
-    remove(docker, &ours).await;
+    let label = format!("{SESSION}={session}");
+    let (containers, networks) = tokio::join!(containers(docker, &label), networks(docker, &label));
+    remove(docker, &containers, &networks).await;
 }
 
-/// The containers of dead sandboxes of this machine, by their names.
-pub async fn find_dead(docker: &Docker) -> Vec<String> {
-    dead(docker).await.iter().map(name).collect()
+/// The containers and networks of dead sandboxes of this machine, by their names.
+pub async fn find_dead(docker: &Docker) -> (Vec<String>, Vec<String>) {
+    let (containers, networks) = dead(docker).await;
+    (names(&containers), networks.into_iter().filter_map(|network| network.name).collect())
 }
 
-/// Removes the containers of dead sandboxes of this machine; says their names.
-pub async fn remove_dead(docker: &Docker) -> Vec<String> {
-    let dead = dead(docker).await;
-    remove(docker, &dead).await;
-    dead.iter().map(name).collect()
+/// Removes the containers and networks of dead sandboxes of this machine; says their names.
+pub async fn remove_dead(docker: &Docker) -> (Vec<String>, Vec<String>) {
+    let (containers, networks) = dead(docker).await;
+    remove(docker, &containers, &networks).await;
+    (names(&containers), networks.into_iter().filter_map(|network| network.name).collect())
 }
 
-async fn dead(docker: &Docker) -> Vec<ContainerSummary> {
-    let mut found = containers(docker, SESSION).await;
+async fn dead(docker: &Docker) -> (Vec<ContainerSummary>, Vec<Network>) {
+    let (mut containers, mut networks) = tokio::join!(containers(docker, SESSION), networks(docker, SESSION));
     let host = host();
-    found.retain(|container| {
-        let label = |key: &str| container.labels.as_ref().and_then(|labels| labels.get(key));
+    let is_dead = |labels: Option<&HashMap<String, String>>| {
+        let label = |key: &str| labels.and_then(|labels| labels.get(key));
         label(HOST) == Some(&host)
             && label(DIRECTORY).is_some_and(|directory| leftovers::is_dead_or_gone(Path::new(directory)))
-    });
-    found
+    };
+    containers.retain(|container| is_dead(container.labels.as_ref()));
+    networks.retain(|network| is_dead(network.labels.as_ref()));
+    (containers, networks)
+}
+
+fn names(containers: &[ContainerSummary]) -> Vec<String> {
+    containers.iter().map(name).collect()
 }
 
 fn name(container: &ContainerSummary) -> String {
@@ -145,21 +212,33 @@ async fn containers(docker: &Docker, label: &str) -> Vec<ContainerSummary> {
     docker.list_containers(Some(options)).await.unwrap_or_default()
 }
 
-async fn remove(docker: &Docker, containers: &[ContainerSummary]) {
+async fn networks(docker: &Docker, label: &str) -> Vec<Network> {
+    let filters = HashMap::from([("label", vec![label])]);
+    let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
+    docker.list_networks(Some(options)).await.unwrap_or_default()
+}
+
+async fn remove(docker: &Docker, containers: &[ContainerSummary], networks: &[Network]) {
     let removals = containers.iter().filter_map(|container| container.id.as_ref()).map(|id| async move {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         // It may be gone already, which is what was wanted; what cannot be removed is found by `gc`.
         let _ = docker.remove_container(id, Some(options)).await;
     });
     futures_util::future::join_all(removals).await;
+    // Networks last: they cannot be removed while a container is in them.
+    for id in networks.iter().filter_map(|network| network.id.as_ref()) {
+        let _ = docker.remove_network(id).await;
+    }
 }
 
-/// A bind mount, if the path can be said in one: a colon ends it.
-pub(super) fn bind(source: &Path, target: &str, mode: &str) -> Result<String, SandboxError> {
-    let source: PathBuf = source.to_owned();
-    let text = source.to_string_lossy();
-    if text.contains(':') {
-        return Err(SandboxError::Docker(format!("{text} cannot be mounted: its name has a colon")));
+/// A directory of this machine in a container. Unlike a bind by text it is an error where the engine does not
+/// have that directory, as one on another machine does not.
+pub(super) fn mount(source: &Path, target: &str, read_only: bool) -> Mount {
+    Mount {
+        typ: Some(MountType::BIND),
+        source: Some(source.to_string_lossy().into_owned()),
+        target: Some(target.to_owned()),
+        read_only: Some(read_only),
+        ..Mount::default()
     }
-    Ok(format!("{text}:{target}:{mode}"))
 }

@@ -15,6 +15,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::watch;
 
 use super::super::{SandboxError, Scope};
+use super::engine::Engine;
 use super::wrapper::{Marks, SCRIPT};
 use super::{MOUNT, PORT, confined, engine, image};
 use crate::identifiers::{RoleName, Secret};
@@ -34,6 +35,7 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 /// Starts programs beside one server.
 pub(super) struct DockerLauncher {
     docker: Docker,
+    engine: Engine,
     scope: Scope,
     server: String,
     own_image: String,
@@ -43,9 +45,16 @@ pub(super) struct DockerLauncher {
 }
 
 impl DockerLauncher {
-    pub(super) fn new(docker: Docker, scope: &Scope, server: &str, own_image: String) -> Self {
+    pub(super) fn new(
+        docker: Docker,
+        engine: Engine,
+        scope: &Scope,
+        server: &str,
+        own_image: String,
+    ) -> Self {
         Self {
             docker,
+            engine,
             scope: scope.clone(),
             server: server.to_owned(),
             own_image,
@@ -99,25 +108,29 @@ impl DockerLauncher {
             None => self.own_image.clone(),
         };
         let shared = self.make_shared()?;
-        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        // Who may read the directory on the machine may read it in the container.
+        let (uid, gid) = if self.engine.rootless {
+            (0, 0)
+        } else {
+            (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+        };
         let host = HostConfig {
             network_mode: Some(format!("container:{}", self.server)),
-            binds: Some(vec![
-                engine::bind(&place.directory, DIRECTORY, "ro")?,
-                engine::bind(&shared, MOUNT, "ro")?,
+            mounts: Some(vec![
+                engine::mount(&place.directory, DIRECTORY, true),
+                engine::mount(&shared, MOUNT, true),
             ]),
             tmpfs: Some(HashMap::from([
                 ("/tmp".to_owned(), "mode=1777,exec".to_owned()),
                 (HOME.to_owned(), "mode=1777".to_owned()),
             ])),
             // Root without capabilities could not read the files of others, as it can on the machine itself.
-            cap_add: uid.is_root().then(|| vec!["DAC_OVERRIDE".to_owned()]),
-            ..confined()
+            cap_add: (uid == 0).then(|| vec!["DAC_OVERRIDE".to_owned()]),
+            ..confined(&self.engine)
         };
         let body = ContainerCreateBody {
             image: Some(image),
-            // Who may read the directory on the machine may read it in the container.
-            user: Some(format!("{}:{}", uid.as_raw(), gid.as_raw())),
+            user: Some(format!("{uid}:{gid}")),
             entrypoint: Some(Vec::new()),
             cmd: Some(vec!["sleep".to_owned(), "2147483647".to_owned()]),
             working_dir: Some(DIRECTORY.to_owned()),

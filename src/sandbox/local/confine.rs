@@ -22,8 +22,22 @@ pub(super) struct Confinement {
     pub dies_with_parent: bool,
     /// It leads a process group of its own.
     pub own_group: bool,
+    /// What it and its children may use.
+    pub limits: Option<Limits>,
     /// It may read every file, as root could: a script in a directory that only root can enter.
     pub reads_everything: bool,
+}
+
+/// What a program may use, against one that would take the machine with it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Processes and threads of its user, those that are there already among them (setrlimit(2) counts no
+    /// other way).
+    pub processes: u64,
+    /// Bytes of memory of each process.
+    pub memory: u64,
+    /// Bytes of each file that it writes.
+    pub file: u64,
 }
 
 /// Adds the confinement to a command.
@@ -95,6 +109,12 @@ mod linux {
                 become_user(user.uid, user.gid, self.confinement.reads_everything)?;
             }
             limit(libc::RLIMIT_CORE, 0)?;
+            if let Some(limits) = &self.confinement.limits {
+                limit(libc::RLIMIT_NPROC, limits.processes)?;
+                // What a process reserves and never touches is not counted, unlike by RLIMIT_AS.
+                limit(libc::RLIMIT_DATA, limits.memory)?;
+                limit(libc::RLIMIT_FSIZE, limits.file)?;
+            }
             // SAFETY: prctl with constant arguments.
             unsafe {
                 check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
@@ -139,9 +159,15 @@ mod linux {
     }
 
     fn limit(resource: libc::__rlimit_resource_t, most: libc::rlim_t) -> io::Result<()> {
-        let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
-        // SAFETY: the struct lives through the call.
-        check(unsafe { libc::setrlimit(resource, &raw const limit) })
+        // SAFETY: the structs live through their calls.
+        unsafe {
+            let mut now = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            check(libc::getrlimit(resource, &raw mut now))?;
+            // Nobody but root may raise a limit that is lower already.
+            let most = most.min(now.rlim_max);
+            let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+            check(libc::setrlimit(resource, &raw const limit))
+        }
     }
 
     fn enter(path: &CString, kind: libc::c_int) -> io::Result<()> {

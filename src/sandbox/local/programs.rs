@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::task::JoinHandle;
 
 use super::super::scope::Unprivileged;
-use super::confine::{self, Confinement};
+use super::confine::{self, Confinement, Limits};
 use crate::identifiers::{RoleName, Secret};
 use crate::observations::Ending;
 use crate::programs::{
@@ -22,6 +22,11 @@ use crate::programs::{
 /// How long output is still taken after the process has exited: what it had written by then is in the
 /// pipe already, and a process that it left in the background may hold the pipe open for ever.
 const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Processes and threads that programs may add to those that are there.
+const PROCESSES: u64 = 1024;
+/// Bytes of memory that each process of a program may have, and of each file that it writes.
+const MEMORY: u64 = 4 << 30;
 
 /// Starts programs beside one local server.
 pub(super) struct LocalLauncher {
@@ -88,6 +93,7 @@ impl LocalLauncher {
                 join_network_of: self.network_of,
                 own_group: true,
                 dies_with_parent: true,
+                limits: Some(limits()),
                 reads_everything: self.user.is_some() && !everybody_reads(&program.directory),
                 ..Confinement::default()
             },
@@ -149,6 +155,13 @@ impl Launcher for LocalLauncher {
             })
         })
     }
+}
+
+/// What a program may use. Counting this user's processes alone would take longer and allow no less.
+fn limits() -> Limits {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let all = load.split(['/', ' ']).nth(4).and_then(|all| all.parse::<u64>().ok());
+    Limits { processes: all.unwrap_or(PROCESSES) + PROCESSES, memory: MEMORY, file: MEMORY }
 }
 
 /// Kills the process group of a program whose future is dropped in the middle.

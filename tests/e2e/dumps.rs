@@ -1,0 +1,98 @@
+//! Dumps as pg_dump and pg_dumpall of every version write them: what they say is what the clone is.
+//!
+//! Each image of `images/` makes a database of many kinds of objects, dumps it with its own programs, and is
+//! then the sandbox in which the clone is dumped again, by the script.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use libtest_mimic::Failed;
+
+use crate::support::{Backend, READER, Rehearsal};
+
+/// The versions of `images/build`.
+const MAJORS: [u32; 4] = [13, 15, 17, 18];
+/// Stands between two dumps on standard output.
+const CUT: &str = "==== cut ====\n";
+
+/// Makes the original in a container and writes its dumps to standard output.
+const ORIGINAL: &str = r#"set -e
+data=/tmp/data
+initdb -D "$data" -U postgres -A trust --locale=C.UTF-8 -E UTF8 --no-sync >/dev/null
+pg_ctl -D "$data" -o "-c listen_addresses= -c unix_socket_directories=/tmp -c wal_level=logical" -w start >/dev/null
+export PGHOST=/tmp PGUSER=postgres
+createdb shop
+psql -X -q -v ON_ERROR_STOP=1 -d shop -f - >/dev/null
+pg_dump --schema-only $1 shop
+echo "==== cut ===="
+pg_dumpall $2
+pg_ctl -D "$data" -m immediate stop >/dev/null
+"#;
+
+/// Dumps the clone again and compares it with the files that it was made of. `\restrict` has a random word,
+/// and thirdrun's own superuser is there too.
+const SCRIPT: &str = r#"#!/bin/bash
+set -u
+status=0
+same() { # FILE COMMAND...
+  local file=$1
+  shift
+  diff <(grep -vE '^\\(un)?restrict' "$file") <("$@" | grep -vE '^\\(un)?restrict|^(CREATE|ALTER) ROLE thirdrun\b') || status=1
+}
+same schema.sql pg_dump --schema-only DUMP_OPTIONS shop
+same roles.sql pg_dumpall --no-role-passwords DUMPALL_OPTIONS
+exit $status
+"#;
+
+/// A test for each version and each way of dumping.
+pub fn all() -> Vec<(String, impl Fn() -> Result<(), Failed> + Send + 'static)> {
+    let ways = [("alone", "", "--roles-only"), ("create", "--create", "--globals-only")];
+    let mut tests = Vec::new();
+    for major in MAJORS {
+        for (name, dump, dumpall) in ways {
+            tests.push((format!("dumps::version_{major}_{name}"), move || {
+                restored_exactly(major, dump, dumpall)
+            }));
+        }
+    }
+    tests
+}
+
+fn restored_exactly(major: u32, dump: &str, dumpall: &str) -> Result<(), Failed> {
+    let (schema, roles) = original(major, dump, dumpall)?;
+    let rehearsal = Rehearsal::new("");
+    rehearsal
+        .file("schema.sql", &schema)
+        .file("roles.sql", &roles)
+        .file("s.sh", &SCRIPT.replace("DUMP_OPTIONS", dump).replace("DUMPALL_OPTIONS", dumpall))
+        .file(
+            "thirdrun.toml",
+            &format!(
+                "[clone]\ndatabase = 'shop'\nsettings = {{ wal_level = 'logical' }}\n[data]\nrows = 3\n{}",
+                READER.replace("SELECT count(*) FROM public.orders", "SELECT 1")
+            ),
+        );
+    let report = rehearsal.report(Backend::Docker, &["s.sh", "--runs", "1"], 0)?;
+    let version = report["sandbox"]["postgres"].as_str().unwrap_or_default().to_owned();
+    crate::support::same("the version", version.split('.').next(), Some(major.to_string().as_str()))
+}
+
+/// The dumps of the original: schema and roles.
+fn original(major: u32, dump: &str, dumpall: &str) -> Result<(String, String), Failed> {
+    let image = format!("thirdrun-postgres:{major}");
+    let mut child = Command::new("docker")
+        .args(["run", "--rm", "-i", "--network", "none", "--user", "postgres", &image])
+        .args(["sh", "-c", ORIGINAL, "sh", dump, &format!("--no-role-passwords {dumpall}")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut input = child.stdin.take().ok_or("no standard input")?;
+    input.write_all(concat!(include_str!("dumps/roles.sql"), include_str!("dumps/schema.sql")).as_bytes())?;
+    drop(input);
+    let output = child.wait_with_output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let parts = text.split_once(CUT);
+    let (schema, roles) = parts.ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+    Ok((schema.to_owned(), roles.to_owned()))
+}

@@ -1,0 +1,117 @@
+//! Sandboxes by themselves, through the library: what no script or rehearsal file can bring about.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use libtest_mimic::Failed;
+use thirdrun::commands::contain::contain;
+use thirdrun::failure::{Exit, Failure};
+use thirdrun::identifiers::{DatabaseName, RoleName, Secret};
+use thirdrun::observations::Ending;
+use thirdrun::postgres::{Endpoint, Login, Session};
+use thirdrun::programs::{Executable, Program};
+use thirdrun::progress::Progress;
+use thirdrun::sandbox::docker::Reach;
+use thirdrun::sandbox::{BackendChoice, Sandbox, SandboxPlan, Scope};
+
+use crate::Test;
+use crate::support::{Backend, leftovers, same};
+
+pub const TESTS: &[Test] = &[("sandboxes::a_panic_leaves_nothing_behind", a_panic_leaves_nothing_behind)];
+
+/// Those that only Docker can be tested with.
+pub const DOCKER_TESTS: &[(&str, fn() -> Result<(), Failed>)] =
+    &[("sandboxes::an_engine_in_a_virtual_machine_is_reached_through_a_port", reached_through_a_port)];
+
+fn plan(backend: Backend, reach: Option<Reach>) -> SandboxPlan {
+    SandboxPlan {
+        backend: match backend {
+            Backend::Local => BackendChoice::Local,
+            Backend::Docker => BackendChoice::Docker,
+        },
+        major: None,
+        image: None,
+        postgres_bin: None,
+        settings: BTreeMap::new(),
+        hba: Vec::new(),
+        bootstrap: RoleName::new("postgres"),
+        reach,
+    }
+}
+
+fn wait<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(work))
+}
+
+fn of(name: &str) -> Vec<String> {
+    leftovers().into_iter().filter(|one| one.contains(name)).collect()
+}
+
+fn a_panic_leaves_nothing_behind(backend: Backend) -> Result<(), Failed> {
+    let scope = Scope::create()?;
+    let name = scope.name();
+    let plan = plan(backend, None);
+    let progress = Progress::new(true, false);
+    let work = async {
+        let sandbox = Sandbox::start(&plan, &scope).await?;
+        let there = !of(&name).is_empty() && sandbox.log_if_gone().await.is_none();
+        assert!(!there, "this panic is wanted");
+        Ok::<(), Failure>(())
+    };
+    let result = wait(contain(scope.clone(), &progress, work))?;
+    same("exit", result.map_err(|failure| failure.exit), Err(Exit::Defect))?;
+    same("left", of(&name), Vec::new())
+}
+
+fn reached_through_a_port() -> Result<(), Failed> {
+    let scope = Scope::create()?;
+    let plan = plan(Backend::Docker, Some(Reach::Port));
+    let result = wait(async {
+        let result = use_port(&plan, &scope).await;
+        scope.close().await;
+        result
+    })?;
+    result?;
+    same("left", of(&scope.name()), Vec::new())
+}
+
+async fn use_port(plan: &SandboxPlan, scope: &Scope) -> Result<(), Failed> {
+    let sandbox = Sandbox::start(plan, scope).await.map_err(|error| format!("{error:?}"))?;
+    let server = sandbox.server();
+    let Endpoint::Tcp(address) = server.endpoint else {
+        return Err(format!("reached at {:?}", server.endpoint).into());
+    };
+    same("the address is this machine's own", address.ip().is_loopback(), true)?;
+    let listens = std::fs::read_to_string("/proc/net/tcp")?;
+    let open = format!("00000000:{:04X} 00000000:0000 0A", address.port());
+    same("the port is open to others", listens.contains(&open), false)?;
+    let database = DatabaseName::new("postgres");
+    for role in ["postgres", "thirdrun"] {
+        let nobody = Login {
+            role: RoleName::new(role),
+            password: Secret::new(""),
+            database: database.clone(),
+            application: String::new(),
+        };
+        let refused = Session::open(&server.endpoint, &nobody).await.err();
+        same(role, refused.map(|failure| failure.sqlstate.to_string()), Some("28P01".to_owned()))?;
+    }
+    let session = Session::open(&server.endpoint, &server.superuser_login(&database)).await?;
+    session.run("CREATE ROLE svc LOGIN PASSWORD 'known'").await?;
+    session.close().await;
+    let launcher = sandbox.launcher();
+    launcher.provide(&[(RoleName::new("svc"), Secret::new("known"))]).await?;
+    let directory = tempfile::tempdir()?;
+    let arguments = ["-X", "-c", "SELECT current_user"].map(str::to_owned).to_vec();
+    let program = Program {
+        what: Executable::Psql(arguments),
+        directory: directory.path().to_owned(),
+        role: RoleName::new("svc"),
+        database: database.clone(),
+        env: Vec::new(),
+        image: None,
+        timeout: Duration::from_secs(60),
+    };
+    let outcome = launcher.launch(&program).await?;
+    same("psql", (outcome.ending, outcome.output.tail().contains("svc")), (Ending::Exited(0), true))
+}
