@@ -56,7 +56,8 @@ fn main() -> std::process::ExitCode {
         }
     }
     for (name, test) in sandboxes::DOCKER_TESTS {
-        let trial = Trial::test(format!("docker::{name}"), *test);
+        let test = *test;
+        let trial = Trial::test(format!("docker::{name}"), move || test(Backend::Docker));
         trials.push(trial.with_ignored_flag(!machine.has(Backend::Docker)));
     }
     for (name, test) in dumps::all() {

@@ -20,7 +20,7 @@ use crate::support::{Backend, leftovers, same};
 pub const TESTS: &[Test] = &[("sandboxes::a_panic_leaves_nothing_behind", a_panic_leaves_nothing_behind)];
 
 /// Those that only Docker can be tested with.
-pub const DOCKER_TESTS: &[(&str, fn() -> Result<(), Failed>)] =
+pub const DOCKER_TESTS: &[Test] =
     &[("sandboxes::an_engine_in_a_virtual_machine_is_reached_through_a_port", reached_through_a_port)];
 
 fn plan(backend: Backend, reach: Option<Reach>) -> SandboxPlan {
@@ -63,9 +63,9 @@ fn a_panic_leaves_nothing_behind(backend: Backend) -> Result<(), Failed> {
     same("left", of(&name), Vec::new())
 }
 
-fn reached_through_a_port() -> Result<(), Failed> {
+fn reached_through_a_port(backend: Backend) -> Result<(), Failed> {
     let scope = Scope::create()?;
-    let plan = plan(Backend::Docker, Some(Reach::Port));
+    let plan = plan(backend, Some(Reach::Port));
     let result = wait(async {
         let result = use_port(&plan, &scope).await;
         scope.close().await;
