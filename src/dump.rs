@@ -7,6 +7,6 @@ mod facts;
 mod script;
 mod words;
 
-pub use facts::{DumpFacts, StatedPassword, database_created, roles_named, stated_password};
+pub use facts::{DatabaseStated, DumpFacts, StatedPassword, database_stated, roles_named, stated_password};
 pub use script::{Item, ItemKind, ScriptError, split};
 pub use words::{Word, words};

@@ -12,6 +12,11 @@ pub use session::{Answer, Notified, QueryFailure, Session};
 
 use crate::identifiers::{DatabaseName, RoleName, Secret};
 
+/// The name of thirdrun's own superuser.
+pub const SUPERUSER: &str = "thirdrun";
+/// An empty database that a server may have ready: renaming it takes less time than creating one.
+pub const SPARE_DATABASE: &str = "thirdrun";
+
 /// Where a server listens.
 #[derive(Debug, Clone)]
 pub enum Endpoint {

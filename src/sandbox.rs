@@ -17,7 +17,7 @@ pub use scope::Scope;
 
 use crate::identifiers::{DatabaseName, RoleName, Secret};
 use crate::observations::SandboxFacts;
-use crate::postgres::{NotReady, Server, Session, wait_until_ready};
+use crate::postgres::{NotReady, SUPERUSER, Server, Session, wait_until_ready};
 use crate::programs::Launcher;
 
 /// Which backend is wanted.
@@ -64,9 +64,6 @@ pub struct SandboxPlan {
     /// How a server in a container is reached; none: the tightest way that its engine allows.
     pub reach: Option<docker::Reach>,
 }
-
-/// The name of thirdrun's own superuser.
-pub const SUPERUSER: &str = "thirdrun";
 
 /// How long a server may take to answer its first query.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
@@ -148,6 +145,8 @@ pub struct Sandbox {
     facts: SandboxFacts,
     server: Server,
     backend: Backend,
+    /// A session that tells, as long as it answers, that the server has not crashed.
+    pulse: tokio::sync::Mutex<Option<Session>>,
 }
 
 enum Backend {
@@ -229,7 +228,7 @@ impl Sandbox {
             ready_ms: begun.elapsed().as_secs_f64() * 1e3,
             seed_cached: false,
         };
-        Ok(Self { facts, server, backend })
+        Ok(Self { facts, server, backend, pulse: tokio::sync::Mutex::default() })
     }
 
     /// How it was had.
@@ -253,13 +252,23 @@ impl Sandbox {
     /// Waits until a server that has crashed has recovered, or is gone for good. Until then every session
     /// would be refused, for a time that says nothing of the script.
     pub async fn settle(&self) {
+        let mut pulse = self.pulse.lock().await;
+        if let Some(session) = pulse.take()
+            && let Ok(Ok(_)) = tokio::time::timeout(READY_DEADLINE, session.run("SELECT 1")).await
+        {
+            *pulse = Some(session);
+            return;
+        }
         let login = self.server.superuser_login(&DatabaseName::new("postgres"));
         let begun = Instant::now();
         while begun.elapsed() < READY_DEADLINE && self.backend.alive().await {
             let left = READY_DEADLINE.saturating_sub(begun.elapsed());
             // A server that was stopped, not ended, takes the connection and says nothing.
             match tokio::time::timeout(left, Session::open(&self.server.endpoint, &login)).await {
-                Ok(Ok(session)) => return session.close().await,
+                Ok(Ok(session)) => {
+                    *pulse = Some(session);
+                    return;
+                }
                 Ok(Err(failure)) if RECOVERING.contains(&failure.sqlstate.as_str()) => {}
                 Ok(Err(_)) | Err(_) => return,
             }

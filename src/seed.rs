@@ -4,6 +4,7 @@
 //! named with its file and line. Owners, grants and default privileges come out exactly as the dump has
 //! them, because nothing is rewritten.
 
+mod database;
 mod passwords;
 mod restore;
 pub mod rows;
@@ -16,7 +17,10 @@ pub use restore::RestoreError;
 use crate::dump::{DumpFacts, stated_password};
 use crate::identifiers::{DatabaseName, RoleName, Secret};
 use crate::observations::{CloneFacts, Skipped};
-use crate::postgres::{QueryFailure, Server, Session};
+use crate::postgres::{QueryFailure, SUPERUSER, Server, Session};
+
+/// The database that every server has.
+const MAINTENANCE_DATABASE: &str = "postgres";
 
 /// What the clone is made of.
 #[derive(Debug, Clone)]
@@ -83,7 +87,7 @@ pub fn bootstrap_role(roles: &[DumpFile]) -> RoleName {
             }
         }
     }
-    if created && !superuser { RoleName::new(crate::sandbox::SUPERUSER) } else { postgres }
+    if created && !superuser { RoleName::new(SUPERUSER) } else { postgres }
 }
 
 /// A clone that is ready.
@@ -126,16 +130,12 @@ pub enum SeedError {
 /// When a statement of a file fails, with its place.
 pub async fn seed(plan: &SeedPlan, server: &Server) -> Result<Seeded, SeedError> {
     let own = |what: &'static str| move |source| SeedError::Own { what, source };
-    let postgres = DatabaseName::new("postgres");
+    let postgres = DatabaseName::new(MAINTENANCE_DATABASE);
     let root = Session::open(&server.endpoint, &server.superuser_login(&postgres))
         .await
         .map_err(own("cannot log in to make the clone"))?;
     let mut skipped: Vec<Skipped> = Vec::new();
-    if plan.database != postgres {
-        create_database(plan, &root, &mut skipped)
-            .await
-            .map_err(own("cannot create the clone's database"))?;
-    }
+    database::create(plan, &root, &mut skipped).await.map_err(own("cannot create the clone's database"))?;
     let mut restore = restore::Restore {
         session: &root,
         bootstrap: &plan.bootstrap,
@@ -197,35 +197,6 @@ pub async fn seed(plan: &SeedPlan, server: &Server) -> Result<Seeded, SeedError>
         logins,
         roles,
     })
-}
-
-/// Creates the clone's database: by the dump's own statement where it has one (`pg_dump --create`), so that
-/// encoding and locale are the original's.
-async fn create_database(
-    plan: &SeedPlan,
-    root: &Session,
-    skipped: &mut Vec<Skipped>,
-) -> Result<(), QueryFailure> {
-    let own = plan
-        .schema
-        .iter()
-        .flat_map(|file| crate::dump::split(&file.text).unwrap_or_default())
-        .find(|item| crate::dump::database_created(item.text).as_ref() == Some(&plan.database));
-    if let Some(item) = own {
-        match root.run(item.text).await {
-            Ok(_) => return Ok(()),
-            Err(failure) => skipped.push(Skipped {
-                object: format!("the locale and encoding of the database {}", plan.database),
-                error: failure.message,
-            }),
-        }
-    }
-    let sql = format!(
-        "CREATE DATABASE {} OWNER {} TEMPLATE template0",
-        plan.database.quoted(),
-        plan.bootstrap.quoted()
-    );
-    root.run(&sql).await.map(drop)
 }
 
 /// Remembers the passwords that a file gives in the clear; a later statement overrides an earlier one.

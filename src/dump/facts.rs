@@ -23,16 +23,74 @@ impl DumpFacts {
             .find_map(|line| line.strip_prefix("-- Dumped from database version "))
             .and_then(|version| version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
         let database =
-            text.lines().filter(|line| line.starts_with("CREATE DATABASE ")).find_map(database_created);
-        Self { major, database }
+            text.lines().filter(|line| line.starts_with("CREATE DATABASE ")).find_map(database_stated);
+        Self { major, database: database.map(|stated| stated.name) }
     }
 }
 
-/// The database that a statement creates.
-pub fn database_created(statement: &str) -> Option<DatabaseName> {
+/// What a statement that creates a database says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseStated {
+    /// Its name.
+    pub name: DatabaseName,
+    /// `ENCODING`.
+    pub encoding: Option<String>,
+    /// `LC_COLLATE`, or `LOCALE`.
+    pub collate: Option<String>,
+    /// `LC_CTYPE`, or `LOCALE`.
+    pub ctype: Option<String>,
+    /// Whether it says anything else than that and that the template is `template0`.
+    pub otherwise: bool,
+}
+
+impl DatabaseStated {
+    /// Whether a database is all that the statement asks for, but for its name.
+    pub fn is_had_by(&self, database: &Self) -> bool {
+        let fits = |wanted: &Option<String>, had: &Option<String>| wanted.is_none() || wanted == had;
+        !self.otherwise
+            && fits(&self.encoding, &database.encoding)
+            && fits(&self.collate, &database.collate)
+            && fits(&self.ctype, &database.ctype)
+    }
+}
+
+/// Reads `CREATE DATABASE`, as `pg_dump --create` writes it.
+pub fn database_stated(statement: &str) -> Option<DatabaseStated> {
     let words = words(statement);
-    let creates = words.first()?.is("create") && words.get(1)?.is("database");
-    creates.then(|| words.get(2)?.identifier().map(DatabaseName::new)).flatten()
+    let [create, database, name, rest @ ..] = words.as_slice() else {
+        return None;
+    };
+    if !(create.is("create") && database.is("database")) {
+        return None;
+    }
+    let mut stated = DatabaseStated {
+        name: DatabaseName::new(name.identifier()?),
+        encoding: None,
+        collate: None,
+        ctype: None,
+        otherwise: false,
+    };
+    let rest = rest.strip_prefix(&[Word::Bare("with".to_owned())]).unwrap_or(rest);
+    for option in rest.chunks(3) {
+        let [Word::Bare(key), Word::Sign('='), value] = option else {
+            stated.otherwise = true;
+            break;
+        };
+        let text = match value {
+            Word::Text(text) | Word::Bare(text) | Word::Quoted(text) => text.clone(),
+            Word::Sign(_) => String::new(),
+        };
+        match key.as_str() {
+            "encoding" => stated.encoding = Some(text),
+            "lc_collate" => stated.collate = Some(text),
+            "lc_ctype" => stated.ctype = Some(text),
+            "locale" => (stated.collate, stated.ctype) = (Some(text.clone()), Some(text)),
+            "template" if text == "template0" => {}
+            "locale_provider" if text == "libc" => {}
+            _ => stated.otherwise = true,
+        }
+    }
+    Some(stated)
 }
 
 /// The password that a statement gives to a role.
@@ -164,6 +222,34 @@ mod tests {
         let hash = "CREATE ROLE a PASSWORD 'md5aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'";
         assert_eq!(stated_password(hash).unwrap().clear, None);
         assert_eq!(stated_password("ALTER ROLE a SET work_mem TO '1MB'"), None);
+    }
+
+    #[test]
+    fn a_database_is_known_by_what_creates_it() {
+        let spare = DatabaseStated {
+            name: DatabaseName::new("spare"),
+            encoding: Some("UTF8".to_owned()),
+            collate: Some("C.UTF-8".to_owned()),
+            ctype: Some("C.UTF-8".to_owned()),
+            otherwise: false,
+        };
+        let fits = |statement: &str| database_stated(statement).map(|stated| stated.is_had_by(&spare));
+        let dumped = "CREATE DATABASE a WITH TEMPLATE = template0 ENCODING = 'UTF8'";
+        for (rest, wanted) in [
+            ("", true),
+            (" LOCALE = 'C.UTF-8'", true),
+            (" LOCALE_PROVIDER = libc LOCALE = 'C.UTF-8'", true),
+            (" LC_COLLATE = 'C.UTF-8' LC_CTYPE = 'C.UTF-8'", true),
+            (" LC_COLLATE = 'C.UTF-8' LC_CTYPE = 'de_DE.UTF-8'", false),
+            (" LOCALE = 'en_US.UTF-8'", false),
+            (" LOCALE_PROVIDER = icu LOCALE = 'C.UTF-8'", false),
+            (" IS_TEMPLATE = true", false),
+            (" CONNECTION LIMIT = 5", false),
+        ] {
+            assert_eq!(fits(&format!("{dumped}{rest}")), Some(wanted), "{rest}");
+        }
+        assert_eq!(fits("CREATE DATABASE a"), Some(true));
+        assert_eq!(fits("CREATE TABLE a (i int)"), None);
     }
 
     #[test]

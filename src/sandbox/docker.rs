@@ -20,9 +20,9 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::models::{ContainerCreateBody, HostConfig};
 
-use super::{SUPERUSER, SandboxError, SandboxPlan, Scope, conf_text, fixed_settings, hba_text};
+use super::{SandboxError, SandboxPlan, Scope, conf_text, fixed_settings, hba_text};
 use crate::identifiers::{DatabaseName, RoleName, Secret};
-use crate::postgres::{Endpoint, Login, Server, Session};
+use crate::postgres::{Endpoint, Login, SUPERUSER, Server, Session};
 use crate::programs::Launcher;
 use engine::Engine;
 pub use reach::Reach;

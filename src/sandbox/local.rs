@@ -20,11 +20,11 @@ use rustix::process::{Pid, Signal, kill_process};
 
 pub use binaries::{Installation, find_all};
 
-use super::{SandboxError, SandboxPlan, Scope, conf_text, fixed_settings, hba_text, leftovers};
+use super::{SandboxError, SandboxPlan, Scope, fixed_settings, leftovers};
 use crate::identifiers::Secret;
 use crate::postgres::Endpoint;
 use crate::programs::{Address, Launcher};
-use confine::Confinement;
+use confine::{Confinement, Layers};
 
 /// The port in the name of the socket, and the one inside the namespace.
 const PORT: u16 = 5432;
@@ -48,32 +48,13 @@ impl LocalServer {
     pub(super) async fn start(plan: &SandboxPlan, scope: &Scope) -> Result<(Self, Secret), SandboxError> {
         let installation = binaries::choose(plan.postgres_bin.as_deref(), plan.major)?;
         let directory = scope.directory().to_owned();
-        let data = directory.join("data");
         let socket = directory.join("socket");
         let home = directory.join("home");
         for made in [&socket, &home] {
             make_directory(made, scope)?;
         }
-        let password = cluster::make(&installation, plan, scope).await?;
-        let write = |name: &str, text: &str| {
-            let path = data.join(name);
-            std::fs::write(&path, text).map_err(SandboxError::io(format!("cannot write {}", path.display())))
-        };
-        write("pg_hba.conf", &hba_text(&plan.hba))?;
-        append(&data.join("postgresql.conf"), &conf_text(&plan.settings))
-            .map_err(SandboxError::io("cannot write postgresql.conf"))?;
-
         let log = directory.join("server.log");
-        let mut confined = true;
-        let child = match start_postgres(&installation, scope, true) {
-            Ok(child) => child,
-            Err(_) => {
-                // Namespaces are refused here: the next best thing.
-                confined = false;
-                start_postgres(&installation, scope, false)
-                    .map_err(SandboxError::io("cannot start postgres"))?
-            }
-        };
+        let (child, confined, password) = start_on_cluster(&installation, plan, scope).await?;
         let namespace = confined.then(|| {
             let path = format!("/proc/{}/ns/net", child.id());
             std::fs::read_link(path).map(|link| link.to_string_lossy().into_owned())
@@ -156,9 +137,37 @@ impl Drop for LocalServer {
     }
 }
 
-fn append(path: &std::path::Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    File::options().append(true).open(path)?.write_all(text.as_bytes())
+/// Starts the server on a new cluster, with as much of its own as the kernel allows: first with a layer over a
+/// cached cluster and a network, then on a copy with a network, then with neither. Says whether it has a network
+/// of its own, and the password of its superuser.
+async fn start_on_cluster(
+    installation: &Installation,
+    plan: &SandboxPlan,
+    scope: &Scope,
+) -> Result<(Child, bool, Secret), SandboxError> {
+    let password = match cluster::cached(installation, plan, scope) {
+        Some(cached) => {
+            let layered = cached
+                .layer(plan, scope)
+                .and_then(|layers| start_postgres(installation, scope, true, Some(layers)));
+            if let Ok(child) = layered {
+                return Ok((child, true, cached.password()));
+            }
+            match cached.copy(plan, scope) {
+                Ok(()) => cached.password(),
+                // An entry that cannot be used is as good as none.
+                Err(_) => cluster::make(installation, plan, scope).await?,
+            }
+        }
+        None => cluster::make(installation, plan, scope).await?,
+    };
+    if let Ok(child) = start_postgres(installation, scope, true, None) {
+        return Ok((child, true, password));
+    }
+    // Namespaces are refused here: the next best thing.
+    let child = start_postgres(installation, scope, false, None)
+        .map_err(SandboxError::io("cannot start postgres"))?;
+    Ok((child, false, password))
 }
 
 fn make_directory(path: &std::path::Path, scope: &Scope) -> Result<(), SandboxError> {
@@ -170,7 +179,12 @@ fn make_directory(path: &std::path::Path, scope: &Scope) -> Result<(), SandboxEr
         .map_err(SandboxError::io(format!("cannot make the directory {}", path.display())))
 }
 
-fn start_postgres(installation: &Installation, scope: &Scope, confined: bool) -> std::io::Result<Child> {
+fn start_postgres(
+    installation: &Installation,
+    scope: &Scope,
+    confined: bool,
+    layers: Option<Layers>,
+) -> std::io::Result<Child> {
     let directory = scope.directory();
     let log = File::create(directory.join("server.log"))?;
     let mut command = Command::new(installation.bin.join("postgres"));
@@ -191,6 +205,7 @@ fn start_postgres(installation: &Installation, scope: &Scope, confined: bool) ->
         Confinement {
             user: scope.user(),
             own_network: confined,
+            layers,
             dies_with_parent: true,
             own_group: true,
             ..Confinement::default()

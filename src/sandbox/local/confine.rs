@@ -5,17 +5,20 @@
 
 use std::io;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::super::scope::Unprivileged;
 
 /// How to confine a child.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Confinement {
     /// Whom it becomes.
     pub user: Option<Unprivileged>,
     /// It gets a network namespace of its own, with nothing but loopback.
     pub own_network: bool,
+    /// It sees these layers as one directory, and nobody else does.
+    pub layers: Option<Layers>,
     /// It enters the network namespace of this process.
     pub join_network_of: Option<u32>,
     /// The kernel kills it when the thread that started it ends.
@@ -26,6 +29,19 @@ pub(super) struct Confinement {
     pub limits: Option<Limits>,
     /// It may read every file, as root could: a script in a directory that only root can enter.
     pub reads_everything: bool,
+}
+
+/// The layers of an overlay (the kernel's filesystems/overlayfs.rst).
+#[derive(Debug, Clone)]
+pub(super) struct Layers {
+    /// What is read.
+    pub lower: PathBuf,
+    /// Where changes go.
+    pub upper: PathBuf,
+    /// The kernel's own, empty, on the same file system as `upper`.
+    pub work: PathBuf,
+    /// Where all of it is seen.
+    pub target: PathBuf,
 }
 
 /// What a program may use, against one that would take the machine with it.
@@ -55,7 +71,8 @@ pub(super) fn apply(command: &mut Command, confinement: Confinement) {
     }
     #[cfg(not(target_os = "linux"))]
     {
-        if confinement.own_network || confinement.join_network_of.is_some() {
+        let namespaces = confinement.own_network || confinement.layers.is_some();
+        if namespaces || confinement.join_network_of.is_some() {
             // SAFETY: the closure only returns an error.
             unsafe {
                 command.pre_exec(|| Err(io::Error::from(io::ErrorKind::Unsupported)));
@@ -71,7 +88,7 @@ pub(super) fn apply(command: &mut Command, confinement: Confinement) {
 mod linux {
     use std::ffi::CString;
 
-    use super::{Confinement, io};
+    use super::{Confinement, Layers, io};
 
     /// A confinement with every string ready for the system calls.
     pub(super) struct Plan {
@@ -81,6 +98,8 @@ mod linux {
         gid_map: CString,
         user_namespace: Option<CString>,
         network_namespace: Option<CString>,
+        /// Where an overlay is seen, and its options.
+        overlay: Option<(CString, CString)>,
     }
 
     impl Plan {
@@ -88,11 +107,16 @@ mod linux {
             let uid = rustix::process::geteuid().as_raw();
             let gid = rustix::process::getegid().as_raw();
             let text = |text: String| CString::new(text).unwrap_or_default();
-            let namespace =
-                |kind: &str| confinement.join_network_of.map(|pid| text(format!("/proc/{pid}/ns/{kind}")));
+            let joined = confinement.join_network_of;
+            let namespace = |kind: &str| joined.map(|pid| text(format!("/proc/{pid}/ns/{kind}")));
+            let root = uid == 0;
+            let overlay = confinement.layers.as_ref().map(|layers| {
+                (text(layers.target.to_string_lossy().into_owned()), text(options(layers, root)))
+            });
             Self {
                 confinement,
-                root: uid == 0,
+                root,
+                overlay,
                 uid_map: text(format!("{uid} {uid} 1")),
                 gid_map: text(format!("{gid} {gid} 1")),
                 user_namespace: namespace("user"),
@@ -101,9 +125,7 @@ mod linux {
         }
 
         pub(super) fn carry_out(&self) -> io::Result<()> {
-            if self.confinement.own_network {
-                self.make_network()?;
-            }
+            self.make_namespaces()?;
             self.join_network()?;
             if let Some(user) = self.confinement.user {
                 become_user(user.uid, user.gid, self.confinement.reads_everything)?;
@@ -126,19 +148,24 @@ mod linux {
             Ok(())
         }
 
-        fn make_network(&self) -> io::Result<()> {
-            // SAFETY: unshare takes flags only.
-            unsafe {
-                if self.root {
-                    check(libc::unshare(libc::CLONE_NEWNET))?;
-                } else {
-                    check(libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET))?;
-                    write_file(c"/proc/self/setgroups", c"deny")?;
-                    write_file(c"/proc/self/uid_map", &self.uid_map)?;
-                    write_file(c"/proc/self/gid_map", &self.gid_map)?;
-                }
+        fn make_namespaces(&self) -> io::Result<()> {
+            let network = if self.confinement.own_network { libc::CLONE_NEWNET } else { 0 };
+            let mounts = if self.overlay.is_some() { libc::CLONE_NEWNS } else { 0 };
+            if network | mounts == 0 {
+                return Ok(());
             }
-            loopback_up()
+            let user = if self.root { 0 } else { libc::CLONE_NEWUSER };
+            // SAFETY: unshare takes flags only.
+            check(unsafe { libc::unshare(network | mounts | user) })?;
+            if !self.root {
+                write_file(c"/proc/self/setgroups", c"deny")?;
+                write_file(c"/proc/self/uid_map", &self.uid_map)?;
+                write_file(c"/proc/self/gid_map", &self.gid_map)?;
+            }
+            if let Some((target, options)) = &self.overlay {
+                mount_overlay(target, options)?;
+            }
+            if network != 0 { loopback_up() } else { Ok(()) }
         }
 
         fn join_network(&self) -> io::Result<()> {
@@ -151,6 +178,36 @@ mod linux {
                 enter(path, libc::CLONE_NEWNET)?;
             }
             Ok(())
+        }
+    }
+
+    /// The mount options of an overlay. In a user namespace its own notes must be of a kind that a user may
+    /// write.
+    fn options(layers: &Layers, root: bool) -> String {
+        let path = |path: &std::path::Path| {
+            let mut escaped = String::new();
+            for c in path.to_string_lossy().chars() {
+                if matches!(c, ',' | ':' | '\\') {
+                    escaped.push('\\');
+                }
+                escaped.push(c);
+            }
+            escaped
+        };
+        let (lower, upper, work) = (path(&layers.lower), path(&layers.upper), path(&layers.work));
+        let kind = if root { "" } else { ",userxattr" };
+        format!("lowerdir={lower},upperdir={upper},workdir={work}{kind}")
+    }
+
+    fn mount_overlay(target: &CString, options: &CString) -> io::Result<()> {
+        let none = std::ptr::null();
+        // SAFETY: all are C strings or null where mount(2) takes null.
+        unsafe {
+            // Nothing of it shall be seen outside.
+            let private = libc::MS_REC | libc::MS_PRIVATE;
+            check(libc::mount(none, c"/".as_ptr(), none, private, none.cast()))?;
+            let kind = c"overlay".as_ptr();
+            check(libc::mount(kind, target.as_ptr(), kind, 0, options.as_ptr().cast()))
         }
     }
 
