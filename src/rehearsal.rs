@@ -27,9 +27,6 @@ pub struct Rehearsed {
 /// When there is no sandbox, no clone, or the plan names roles that the clone does not have.
 pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result<Rehearsed, Failure> {
     progress.phase(&Phase::Sandbox { name: scope.name() });
-    let sandbox = Sandbox::start(&plan.sandbox, scope).await?;
-    progress.phase(&Phase::Seed);
-    let launcher = sandbox.launcher();
     let places: BTreeSet<Place> = plan
         .runs
         .iter()
@@ -37,6 +34,9 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
         .chain(plan.workers.iter().filter_map(WorkerSpec::place))
         .collect();
     let places: Vec<Place> = places.into_iter().collect();
+    let sandbox = Sandbox::start(&plan.sandbox, scope, &places).await?;
+    progress.phase(&Phase::Seed);
+    let launcher = sandbox.launcher();
     let (seeded, prepared) = tokio::join!(seed(&plan.seed, sandbox.server()), launcher.prepare(&places));
     let seeded = match seeded {
         Ok(seeded) => seeded,

@@ -18,7 +18,7 @@ pub use scope::Scope;
 use crate::identifiers::{DatabaseName, RoleName, Secret};
 use crate::observations::SandboxFacts;
 use crate::postgres::{NotReady, SUPERUSER, Server, Session, wait_until_ready};
-use crate::programs::Launcher;
+use crate::programs::{Launcher, Place};
 
 /// Which backend is wanted.
 #[derive(
@@ -169,6 +169,13 @@ impl Backend {
         }
     }
 
+    fn launcher(&self) -> Arc<dyn Launcher> {
+        match self {
+            Self::Local(server) => server.launcher(),
+            Self::Docker(server) => server.launcher(),
+        }
+    }
+
     fn endpoint(&self) -> crate::postgres::Endpoint {
         match self {
             Self::Local(server) => server.endpoint(),
@@ -178,13 +185,17 @@ impl Backend {
 }
 
 impl Sandbox {
-    /// Starts a server and waits until it answers. `scope` owns everything that is started.
+    /// Starts a server and waits until it answers. `scope` owns everything that is started; `places` are where
+    /// programs will run, which are made ready meanwhile.
     ///
     /// # Errors
     /// When there is no such server here or it does not become ready.
-    pub async fn start(plan: &SandboxPlan, scope: &Scope) -> Result<Self, SandboxError> {
+    pub async fn start(plan: &SandboxPlan, scope: &Scope, places: &[Place]) -> Result<Self, SandboxError> {
         let begun = Instant::now();
         let (backend, password) = start_backend(plan, scope).await?;
+        let (launcher, places) = (backend.launcher(), places.to_owned());
+        // A place that cannot be had is tried again when it is needed, which then says why.
+        drop(tokio::spawn(async move { launcher.prepare(&places).await }));
         let mut server = Server { endpoint: backend.endpoint(), superuser: plan.bootstrap.clone(), password };
         let login = server.superuser_login(&DatabaseName::new("postgres"));
         let ready = wait_until_ready(&server.endpoint, &login, READY_DEADLINE, || backend.alive()).await;
@@ -243,10 +254,7 @@ impl Sandbox {
 
     /// Runs programs beside it.
     pub fn launcher(&self) -> Arc<dyn Launcher> {
-        match &self.backend {
-            Backend::Local(server) => server.launcher(),
-            Backend::Docker(server) => server.launcher(),
-        }
+        self.backend.launcher()
     }
 
     /// Waits until a server that has crashed has recovered, or is gone for good. Until then every session
