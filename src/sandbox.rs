@@ -134,6 +134,19 @@ pub enum SandboxError {
 }
 
 impl SandboxError {
+    /// Whether the operating system refused it to this user.
+    pub fn is_denied(&self) -> bool {
+        let mut error: Option<&dyn std::error::Error> = Some(self);
+        while let Some(cause) = error {
+            let io = cause.downcast_ref::<std::io::Error>();
+            if io.is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied) {
+                return true;
+            }
+            error = cause.source();
+        }
+        false
+    }
+
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }

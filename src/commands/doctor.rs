@@ -29,9 +29,13 @@ async fn docker_backend() -> bool {
     let (docker, engine) = match engine::connect().await {
         Ok(connected) => connected,
         Err(error) => {
-            let failure = Failure::from(error).causes();
-            anstream::println!("docker   missing  {failure}");
-            anstream::println!("                  start the engine, or name it in DOCKER_HOST");
+            let advice = if error.is_denied() {
+                "sudo usermod -aG docker \"$USER\", then log in again; or name another engine in DOCKER_HOST"
+            } else {
+                "start the engine (sudo systemctl start docker), or name it in DOCKER_HOST"
+            };
+            anstream::println!("docker   missing  {}", Failure::from(error).causes());
+            anstream::println!("                  {advice}");
             return false;
         }
     };

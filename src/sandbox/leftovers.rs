@@ -3,7 +3,8 @@
 //! A process belongs to a sandbox when its environment, command line or network namespace says so; a
 //! directory belongs to a dead sandbox when nobody holds its lock. Nothing else is ever touched.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,9 @@ use super::scope::{LOCK, PREFIX, bases};
 
 /// The file in which a sandbox notes its network namespace.
 pub(super) const NAMESPACE: &str = "netns";
+/// The directory of a sandbox that an overlay works in, and the one that the kernel makes there.
+pub(super) const OVERLAY: &str = "work";
+const OVERLAY_WORK: &str = "work/work";
 /// How long processes get to disappear after SIGKILL.
 const GONE: Duration = Duration::from_secs(5);
 
@@ -110,6 +114,8 @@ pub(super) fn remove_sandbox(directory: &Path) {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+    // The kernel's own directory of an overlay is closed even to its owner.
+    let _ = std::fs::set_permissions(directory.join(OVERLAY_WORK), Permissions::from_mode(0o700));
     // A server that is being torn down may still write: try again until nothing is left to remove.
     while std::fs::remove_dir_all(directory).is_err() && directory.exists() && begun.elapsed() < GONE {
         std::thread::sleep(Duration::from_millis(2));

@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::super::leftovers::OVERLAY;
 use super::super::scope::Unprivileged;
 use super::super::{SandboxError, SandboxPlan, Scope, conf_text, hba_text};
 use super::binaries::Installation;
@@ -22,9 +23,8 @@ const KIND: u32 = 2;
 const DATA: &str = "data";
 /// The password of its superuser, in its cache entry: a sandbox sets another one before it is used.
 const PASSWORD: &str = "password";
-/// The layers of an overlay, in the sandbox's directory.
+/// The layer of an overlay that takes the changes, in the sandbox's directory.
 const UPPER: &str = "upper";
-const WORK: &str = "work";
 
 /// A cached cluster.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ impl Cached {
     pub(super) fn layer(&self, plan: &SandboxPlan, scope: &Scope) -> std::io::Result<Layers> {
         let at = |name: &str| scope.directory().join(name);
         let layers =
-            Layers { lower: self.entry.join(DATA), upper: at(UPPER), work: at(WORK), target: at(DATA) };
+            Layers { lower: self.entry.join(DATA), upper: at(UPPER), work: at(OVERLAY), target: at(DATA) };
         for directory in [&layers.upper, &layers.work, &layers.target] {
             private_directory(directory, scope.user())?;
         }
@@ -95,7 +95,7 @@ pub(super) async fn make(
 
 /// Takes away what an attempt that came to nothing has made.
 fn clear(scope: &Scope) {
-    for left in [DATA, UPPER, WORK] {
+    for left in [DATA, UPPER, OVERLAY] {
         // Most often there is nothing; what cannot be removed makes the next attempt fail, which says why.
         let _ = fs::remove_dir_all(scope.directory().join(left));
     }
