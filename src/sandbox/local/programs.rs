@@ -1,6 +1,7 @@
 //! Programs beside a local server: own process group, scrubbed environment, the server's namespace.
 
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown};
+use std::fs::Metadata;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, chown};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -60,7 +61,19 @@ impl LocalLauncher {
         Ok(())
     }
 
-    fn command(&self, program: &Program) -> Command {
+    /// Whether a program needs more rights than its user's to read its directory.
+    fn reads_everything(&self, program: &Program) -> std::io::Result<bool> {
+        match self.user {
+            Some(user) if !can_read(user, &program.directory) => {
+                let directory = program.directory.clone();
+                let unreadable = Unreadable { directory, uid: user.uid };
+                if may_read_everything() { Ok(true) } else { Err(std::io::Error::other(unreadable)) }
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn command(&self, program: &Program) -> std::io::Result<Command> {
         let mut command = match &program.what {
             Executable::Psql(arguments) => {
                 let mut command = Command::new(&self.psql);
@@ -94,16 +107,16 @@ impl LocalLauncher {
                 own_group: true,
                 dies_with_parent: true,
                 limits: Some(limits()),
-                reads_everything: self.user.is_some() && !everybody_reads(&program.directory),
+                reads_everything: self.reads_everything(program)?,
                 ..Confinement::default()
             },
         );
-        command
+        Ok(command)
     }
 
     async fn run(&self, program: &Program) -> std::io::Result<Outcome> {
         let begun = Instant::now();
-        let mut child = tokio::process::Command::from(self.command(program)).spawn()?;
+        let mut child = tokio::process::Command::from(self.command(program)?).spawn()?;
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let captured = Arc::new(Mutex::new(Captured::default()));
         let readers = [
@@ -206,16 +219,39 @@ fn read(
     })
 }
 
-/// Whether a stranger could enter the directory and read in it.
-fn everybody_reads(directory: &Path) -> bool {
-    directory
-        .ancestors()
-        .all(|part| std::fs::metadata(part).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0))
+/// A directory that the user of programs cannot read, and no right to let it do so all the same.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{} cannot be read by the user that programs run as (uid {uid}), and thirdrun lacks the capability \
+     DAC_READ_SEARCH to let it; type: chmod -R o+rX {}",
+    directory.display(),
+    directory.display()
+)]
+struct Unreadable {
+    directory: PathBuf,
+    uid: u32,
+}
+
+/// Whether a user can enter a directory and read what is in it, as far as its first level tells.
+fn can_read(user: Unprivileged, directory: &Path) -> bool {
+    let allows = |meta: &Metadata, wanted: u32| {
+        let shift = match (meta.uid() == user.uid, meta.gid() == user.gid) {
+            (true, _) => 6,
+            (false, true) => 3,
+            (false, false) => 0,
+        };
+        (meta.mode() >> shift) & wanted == wanted
+    };
+    directory.ancestors().all(|part| std::fs::metadata(part).is_ok_and(|meta| allows(&meta, 0o1)))
         && std::fs::read_dir(directory).is_ok_and(|mut entries| {
-            entries.all(|entry| {
-                entry
-                    .and_then(|entry| entry.metadata())
-                    .is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
-            })
+            entries.all(|entry| entry.and_then(|entry| entry.metadata()).is_ok_and(|meta| allows(&meta, 0o4)))
         })
+}
+
+/// Whether this process has the capability DAC_READ_SEARCH, which containers ordinarily lack
+/// (capabilities(7): bit 2 of the permitted set).
+fn may_read_everything() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let permitted = status.lines().find_map(|line| line.strip_prefix("CapPrm:"));
+    permitted.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).is_some_and(|set| set & (1 << 2) != 0)
 }
