@@ -134,7 +134,11 @@ rows = 1
 impl Rehearsal {
     /// A rehearsal of the shop, with this after `[data] rows = 0`.
     pub fn new(file: &str) -> Self {
-        let rehearsal = Self { directory: tempfile::tempdir().expect("a temporary directory") };
+        use std::os::unix::fs::PermissionsExt as _;
+        // Where thirdrun is root, scripts run as a user who is not.
+        let readable = std::fs::Permissions::from_mode(0o755);
+        let directory = tempfile::Builder::new().permissions(readable).tempdir();
+        let rehearsal = Self { directory: directory.expect("a temporary directory") };
         rehearsal
             .file("thirdrun.toml", &format!("[data]\nrows = 0\n{file}"))
             .file("schema.sql", SCHEMA)

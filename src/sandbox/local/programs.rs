@@ -222,9 +222,9 @@ fn read(
 /// A directory that the user of programs cannot read, and no right to let it do so all the same.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{} cannot be read by the user that programs run as (uid {uid}), and thirdrun lacks the capability \
-     DAC_READ_SEARCH to let it; type: chmod -R o+rX {}",
-    directory.display(),
+    "{0} cannot be read by the user that programs run as (uid {uid}), and thirdrun lacks the capability \
+     DAC_READ_SEARCH to let it; type: chmod -R o+rX {0} (and chmod o+x on the directories above), or run \
+     thirdrun as an ordinary user",
     directory.display()
 )]
 struct Unreadable {
