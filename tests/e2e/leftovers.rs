@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
 use libtest_mimic::Failed;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Test;
 use crate::support::{Backend, READER, Rehearsal, eventually, finish, same, thirdrun};
@@ -45,10 +46,9 @@ impl AtWork {
         Ok(Self { rehearsal, child, sandbox })
     }
 
-    fn signal(&self, name: &str) -> Result<(), Failed> {
-        let pid = self.child.id().to_string();
-        let status = std::process::Command::new("kill").args(["-s", name, &pid]).status()?;
-        same("kill", status.success(), true)
+    fn signal(&self, signal: Signal) -> Result<(), Failed> {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).ok_or("no process")?;
+        Ok(kill_process(pid, signal)?)
     }
 
     /// Processes, containers and directories of the sandbox.
@@ -76,7 +76,7 @@ impl AtWork {
 }
 
 fn signals_end_it_cleanly(backend: Backend) -> Result<(), Failed> {
-    for signal in ["INT", "TERM", "HUP"] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let work = AtWork::start(backend)?;
         same("there is something", work.left().is_empty(), false)?;
         work.signal(signal)?;
@@ -87,7 +87,7 @@ fn signals_end_it_cleanly(backend: Backend) -> Result<(), Failed> {
 
 fn killed(backend: Backend) -> Result<AtWork, Failed> {
     let mut work = AtWork::start(backend)?;
-    work.signal("KILL")?;
+    work.signal(Signal::KILL)?;
     work.child.wait()?;
     Ok(work)
 }
@@ -109,6 +109,6 @@ fn a_check_at_work_is_left_alone(backend: Backend) -> Result<(), Failed> {
     let work = AtWork::start(backend)?;
     finish(thirdrun().arg("gc")).expect(0, &[])?;
     same("still there", work.left().is_empty(), false)?;
-    work.signal("TERM")?;
+    work.signal(Signal::TERM)?;
     work.wait_and_expect_nothing(130)
 }
