@@ -75,11 +75,18 @@ pub struct CheckArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// PostgreSQL's major version [default: the one that the dump came from]
-    #[arg(long, value_name = "MAJOR", value_parser = clap::value_parser!(u32).range(13..))]
+    #[arg(long, value_name = "MAJOR", value_parser = major)]
     pub postgres: Option<u32>,
     /// Where and how
     #[command(flatten)]
     pub running: RunningArgs,
+}
+
+fn major(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(major @ 13..=99) => Ok(major),
+        _ => Err("it must be a major version of PostgreSQL from 13 on, such as 17".to_owned()),
+    }
 }
 
 /// Options of `demo`.

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use crate::plan::PlanError;
 use crate::programs::LaunchError;
 use crate::sandbox::SandboxError;
+use crate::sandbox::docker::MAJORS;
 use crate::seed::{RestoreError, SeedError};
 use crate::verdict::Outcome;
 
@@ -135,29 +136,45 @@ impl From<SandboxError> for Failure {
     fn from(error: SandboxError) -> Self {
         let failure = Self::new(Exit::Environment, &error);
         match &error {
-            SandboxError::NoPostgres { searched, .. } => {
-                let places: Vec<_> = searched.iter().map(|place| place.display().to_string()).collect();
-                failure
-                    .hint(format!("it was looked for in {}", places.join(", ")))
-                    .hint("`thirdrun doctor` says what can be used here and what to install")
-            }
+            SandboxError::NoPostgres { .. } => failure.hints_for(&error),
+            SandboxError::Neither { docker, local, .. } => failure.hints_for(docker).hints_for(local),
             SandboxError::Docker(_) | SandboxError::Engine(_) => {
                 failure.hint("`thirdrun doctor` says what can be used here; --backend local needs no Docker")
             }
-            SandboxError::NoImage { image, major, .. } => {
-                let failure =
-                    failure.hint(format!("get it with `docker pull {image}`, or use --backend local"));
-                match major {
-                    Some(major) => {
-                        failure.hint(format!("without a registry, `images/build {major}` makes one"))
-                    }
-                    None => failure,
-                }
-            }
+            SandboxError::NoImage { .. } => failure.hints_for(&error),
             SandboxError::Program { .. }
             | SandboxError::NotReady { .. }
             | SandboxError::Setup(_)
             | SandboxError::Io { .. } => failure,
+        }
+    }
+}
+
+impl Failure {
+    /// What to type next where a server is missing.
+    fn hints_for(self, error: &SandboxError) -> Self {
+        match error {
+            SandboxError::NoPostgres { found, searched, .. } => {
+                let places: Vec<_> = searched.iter().map(|place| place.display().to_string()).collect();
+                let instead = found.iter().map(|major| format!("--postgres {major}"));
+                let instead: Vec<_> = instead.collect();
+                let failure = if instead.is_empty() {
+                    self.hint(format!("`postgres` was looked for in {}", places.join(", ")))
+                } else {
+                    self.hint(format!("{} rehearses on what is here", instead.join(" or ")))
+                };
+                failure.hint("`thirdrun doctor` says what can be used here and what to install")
+            }
+            SandboxError::NoImage { image, major, .. } => {
+                let failure = self.hint(format!("get the image with `docker pull {image}`"));
+                match major {
+                    Some(major) if MAJORS.contains(major) => {
+                        failure.hint(format!("without a registry, `images/build {major}` makes one"))
+                    }
+                    _ => failure,
+                }
+            }
+            _ => self,
         }
     }
 }

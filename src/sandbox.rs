@@ -3,7 +3,9 @@
 //! Responsible for having a server that nothing else can reach, for running programs beside it, and for
 //! leaving nothing behind. Knows nothing of dumps, workers or verdicts.
 
+mod configuration;
 pub mod docker;
+mod error;
 pub mod leftovers;
 pub mod local;
 pub mod scope;
@@ -13,11 +15,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use error::SandboxError;
 pub use scope::Scope;
+
+use configuration::{conf_text, fixed_settings, hba_text};
 
 use crate::identifiers::{DatabaseName, RoleName, Secret};
 use crate::observations::SandboxFacts;
-use crate::postgres::{NotReady, SUPERUSER, Server, Session, wait_until_ready};
+use crate::postgres::{SUPERUSER, Server, Session, wait_until_ready};
 use crate::programs::{Launcher, Place};
 
 /// Which backend is wanted.
@@ -71,87 +76,6 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// SQLSTATEs with which a session is refused while a server recovers: `cannot_connect_now`, and those of a
 /// connection that fails without a word.
 const RECOVERING: [&str; 3] = ["57P03", "08001", "08006"];
-
-/// Why no sandbox could be had. All of them are the environment's business (exit 4).
-#[derive(Debug, thiserror::Error)]
-pub enum SandboxError {
-    /// No PostgreSQL of the wanted version is installed.
-    #[error("no PostgreSQL {wanted} was found on this machine{found}")]
-    NoPostgres {
-        /// The version, or nothing.
-        wanted: String,
-        /// What was found instead.
-        found: String,
-        /// Where it was looked for.
-        searched: Vec<PathBuf>,
-    },
-    /// A program that comes with PostgreSQL failed.
-    #[error("{program} failed: {output}")]
-    Program {
-        /// Its name.
-        program: String,
-        /// The end of what it printed.
-        output: String,
-    },
-    /// The server did not come up.
-    #[error("the sandbox's server did not become ready; the end of its log:\n{log}")]
-    NotReady {
-        /// Why.
-        #[source]
-        source: NotReady,
-        /// The end of its log.
-        log: String,
-    },
-    /// Its superuser could not be set up.
-    #[error("the sandbox's server refused its first statements")]
-    Setup(#[source] crate::postgres::QueryFailure),
-    /// A file operation failed.
-    #[error("{what}")]
-    Io {
-        /// What was being done.
-        what: String,
-        /// Why it failed.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Something about Docker, in a sentence.
-    #[error("the Docker backend cannot be used: {0}")]
-    Docker(String),
-    /// Docker's engine refused, or does not answer.
-    #[error("the Docker backend cannot be used")]
-    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// An image is neither here nor to be had.
-    #[error("the image {image} is not here and cannot be pulled")]
-    NoImage {
-        /// The image.
-        image: String,
-        /// The version of PostgreSQL that it was wanted for.
-        major: Option<u32>,
-        /// Why it cannot be pulled.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
-
-impl SandboxError {
-    /// Whether the operating system refused it to this user.
-    pub fn is_denied(&self) -> bool {
-        let mut error: Option<&dyn std::error::Error> = Some(self);
-        while let Some(cause) = error {
-            let io = cause.downcast_ref::<std::io::Error>();
-            if io.is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied) {
-                return true;
-            }
-            error = cause.source();
-        }
-        false
-    }
-
-    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
-        let what = what.into();
-        move |source| Self::Io { what, source }
-    }
-}
 
 /// A running server that only thirdrun can reach.
 pub struct Sandbox {
@@ -312,6 +236,7 @@ async fn start_backend(plan: &SandboxPlan, scope: &Scope) -> Result<(Backend, Se
         BackendChoice::Auto => docker::engine::connect().await.ok(),
     };
     leftovers::remove_dead(connected.as_ref().map(|(docker, _)| docker)).await;
+    let mut no_image = None;
     if let Some(connected) = connected {
         match docker::choose_image(&connected.0, plan).await {
             Ok(image) => {
@@ -321,11 +246,18 @@ async fn start_backend(plan: &SandboxPlan, scope: &Scope) -> Result<(Backend, Se
             }
             Err(error) if plan.backend == BackendChoice::Docker => return Err(error),
             // No image can be had: the next best thing is a local server.
-            Err(_) => {}
+            Err(error) => no_image = Some(error),
         }
     }
-    let (server, password) = local::LocalServer::start(plan, scope).await?;
-    Ok((Backend::Local(server), password))
+    match (local::LocalServer::start(plan, scope).await, no_image) {
+        (Ok((server, password)), _) => Ok((Backend::Local(server), password)),
+        (Err(local @ SandboxError::NoPostgres { .. }), Some(docker)) => Err(SandboxError::Neither {
+            wanted: plan.major.map(|major| major.to_string()).unwrap_or_default(),
+            docker: Box::new(docker),
+            local: Box::new(local),
+        }),
+        (Err(error), _) => Err(error),
+    }
 }
 
 async fn server_version(session: &Session) -> Result<String, SandboxError> {
@@ -333,103 +265,4 @@ async fn server_version(session: &Session) -> Result<String, SandboxError> {
     let version = answer.value.flatten().unwrap_or_default();
     // Debian adds its own version in parentheses.
     Ok(version.split_whitespace().next().unwrap_or_default().to_owned())
-}
-
-/// What every sandbox's server is told on its command line, where neither the plan nor a script can change
-/// it (PostgreSQL manual, 20.1.4): where it listens, and the language in which psql's errors are read.
-pub(crate) fn fixed_settings(listen: &str, port: u16, socket: &str) -> Vec<String> {
-    [
-        ("listen_addresses", listen),
-        ("port", &port.to_string()),
-        ("unix_socket_directories", socket),
-        ("lc_messages", "C"),
-    ]
-    .into_iter()
-    .flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")])
-    .collect()
-}
-
-/// The end of a sandbox's `postgresql.conf`: the sandbox's own settings, then the plan's, of which the last
-/// one wins. They stand in the file, so that a script's `ALTER SYSTEM` overrides them as it would in the
-/// original (PostgreSQL manual, 20.1.2).
-pub(crate) fn conf_text(settings: &BTreeMap<String, String>) -> String {
-    // Nothing must outlive the machine. What is committed must outlive a crash of the server, so that
-    // synchronous_commit stays on (PostgreSQL manual, 30.4). Up to version 13 passwords are stored as md5
-    // unless it is told otherwise, with which nobody gets past the sandbox's own rule.
-    let own = [
-        ("fsync", "off"),
-        ("full_page_writes", "off"),
-        ("shared_buffers", "64MB"),
-        ("password_encryption", "scram-sha-256"),
-    ];
-    let plan = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let mut text = "\n# thirdrun\n".to_owned();
-    for (name, value) in own.into_iter().chain(plan) {
-        let value = value.replace('\\', "\\\\").replace('\'', "''").replace('\n', "\\n");
-        text.push_str(&format!("{name} = '{value}'\n"));
-    }
-    text
-}
-
-/// `pg_hba.conf` of a sandbox: the user's lines, then scram-sha-256 for everyone.
-///
-/// Workers come through the unix socket, for which PostgreSQL reads only `local` lines (manual, 20.1),
-/// so that every `host` line stands there a second time as a `local` one.
-pub(crate) fn hba_text(lines: &[String]) -> String {
-    let mut text = format!("local all {SUPERUSER} scram-sha-256\nhost all {SUPERUSER} all scram-sha-256\n");
-    for line in lines {
-        text.push_str(line);
-        text.push('\n');
-        if let Some(twin) = local_twin(line) {
-            text.push_str(&twin);
-            text.push('\n');
-        }
-    }
-    text.push_str("local all all scram-sha-256\nhost all all all scram-sha-256\n");
-    text.push_str("local replication all scram-sha-256\nhost replication all all scram-sha-256\n");
-    text
-}
-
-fn local_twin(line: &str) -> Option<String> {
-    let mut fields = line.split_whitespace();
-    let kind = fields.next()?;
-    if !kind.starts_with("host") {
-        return None;
-    }
-    let (database, user, address) = (fields.next()?, fields.next()?, fields.next()?);
-    let mut rest: Vec<_> = fields.collect();
-    // An address may be followed by a netmask of its own.
-    if !address.contains('/') && rest.first().is_some_and(|mask| mask.parse::<std::net::IpAddr>().is_ok()) {
-        rest.remove(0);
-    }
-    Some(format!("local {database} {user} {}", rest.join(" ")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn settings_are_quoted_and_the_plans_come_last() {
-        let settings = BTreeMap::from([
-            ("shared_buffers".to_owned(), "1GB".to_owned()),
-            ("search_path".to_owned(), "a\\b, 'c'\nfsync = on".to_owned()),
-        ]);
-        assert_eq!(
-            conf_text(&settings),
-            "\n# thirdrun\nfsync = 'off'\nfull_page_writes = 'off'\nshared_buffers = '64MB'\n\
-             password_encryption = 'scram-sha-256'\nsearch_path = 'a\\\\b, ''c''\\nfsync = on'\nshared_buffers = '1GB'\n"
-        );
-    }
-
-    #[test]
-    fn host_lines_hold_for_the_unix_socket_too() {
-        assert_eq!(local_twin("host all svc all md5").as_deref(), Some("local all svc md5"));
-        assert_eq!(
-            local_twin("hostssl app svc 10.0.0.0 255.0.0.0 scram-sha-256").as_deref(),
-            Some("local app svc scram-sha-256")
-        );
-        assert_eq!(local_twin("local all all trust"), None);
-        assert_eq!(local_twin("# host all all all md5"), None);
-    }
 }

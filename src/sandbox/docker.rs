@@ -4,6 +4,7 @@
 //!
 //! The only user of bollard.
 
+mod context;
 pub mod engine;
 mod image;
 mod programs;
@@ -25,6 +26,7 @@ use crate::identifiers::{DatabaseName, RoleName, Secret};
 use crate::postgres::{Endpoint, Login, SUPERUSER, Server, Session};
 use crate::programs::Launcher;
 use engine::Engine;
+pub use image::MAJORS;
 pub use reach::Reach;
 
 /// The port in the name of the socket, and the one in the containers' network.

@@ -15,6 +15,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt as _;
 
 use super::super::{SandboxError, Scope, leftovers};
+use super::context;
 
 /// The session that a container belongs to.
 const SESSION: &str = "thirdrun.session";
@@ -42,13 +43,13 @@ pub struct Engine {
     pub rootless: bool,
 }
 
-/// Connects to the engine of `DOCKER_HOST`, or of the usual socket.
+/// Connects to the engine that the `docker` command would talk to.
 ///
 /// # Errors
 /// When it does not answer.
 pub async fn connect() -> Result<(Docker, Engine), SandboxError> {
     let failed = |error: bollard::errors::Error| SandboxError::Engine(Box::new(error));
-    let docker = Docker::connect_with_defaults().map_err(failed)?;
+    let docker = Docker::connect_with_host(&context::host()).map_err(failed)?;
     let asked = async {
         let docker = docker.negotiate_version().await?;
         let (version, info) = tokio::try_join!(docker.version(), docker.info())?;

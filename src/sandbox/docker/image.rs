@@ -13,7 +13,7 @@ const OFFICIAL: &str = "postgres";
 /// The version that is taken where nothing asks for one.
 const USUAL: u32 = 17;
 /// The versions that `images/build` makes.
-pub(super) const MAJORS: [u32; 4] = [18, 17, 15, 13];
+pub const MAJORS: [u32; 4] = [18, 17, 15, 13];
 
 /// Chooses the image: the one that the plan names, else ours of the wanted version, else the official one,
 /// which is pulled where the engine does not have it.

@@ -20,17 +20,27 @@ pub struct Installation {
 pub(super) fn choose(bin: Option<&Path>, major: Option<u32>) -> Result<Installation, SandboxError> {
     let directories = bin.map_or_else(search_path, |bin| vec![bin.to_owned()]);
     let mut found = find_in(&directories);
-    let versions: Vec<_> =
-        found.iter().map(|one| format!("{} in {}", one.major, one.bin.display())).collect();
+    let versions: Vec<_> = found.iter().map(|one| one.major).collect();
     match major {
         Some(major) => found.retain(|one| one.major == major),
         None => found.sort_by_key(|one| std::cmp::Reverse(one.major)),
     }
     found.into_iter().next().ok_or_else(|| SandboxError::NoPostgres {
         wanted: major.map(|major| major.to_string()).unwrap_or_else(|| "server".to_owned()),
-        found: if versions.is_empty() { String::new() } else { format!("; found {}", versions.join(", ")) },
-        searched: directories,
+        found: versions,
+        searched: distinct(directories),
     })
+}
+
+/// Without the directories that are named twice.
+fn distinct(directories: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> = Vec::new();
+    for directory in directories {
+        if !all.contains(&directory) {
+            all.push(directory);
+        }
+    }
+    all
 }
 
 /// Every installation that can be found, here or in an extra directory.
