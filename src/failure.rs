@@ -7,6 +7,7 @@ use crate::plan::PlanError;
 use crate::programs::LaunchError;
 use crate::sandbox::SandboxError;
 use crate::sandbox::docker::MAJORS;
+use crate::seed::rows::RowsError;
 use crate::seed::{RestoreError, SeedError};
 use crate::verdict::Outcome;
 
@@ -181,7 +182,12 @@ impl Failure {
 
 impl From<SeedError> for Failure {
     fn from(error: SeedError) -> Self {
-        let failure = Self::new(Exit::Environment, &error);
+        let exit = match &error {
+            // The rehearsal file names it.
+            SeedError::Rows(RowsError::NoSuchTable { .. }) => Exit::Usage,
+            _ => Exit::Environment,
+        };
+        let failure = Self::new(exit, &error);
         match &error {
             SeedError::Restore(RestoreError::Statement { detail, hint, statement, sqlstate, .. }) => {
                 let mut failure = failure;

@@ -89,6 +89,13 @@ fn worker(
             format!("write a number from 1 to {runs}, or make more runs"),
         ));
     }
+    if entry.rollback == Some(true) && entry.transaction == Some(false) {
+        return Err(source.at(
+            entry.name.span(),
+            format!("worker '{name}' is to roll back what is no transaction"),
+            "drop transaction = false, or drop rollback = true",
+        ));
+    }
     let time = |time: &Option<super::values::Time>, default: u64| {
         time.as_ref().map_or(Duration::from_millis(default), |time| time.0)
     };

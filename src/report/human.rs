@@ -51,20 +51,23 @@ fn counted(count: u64, one: &str) -> String {
 
 fn clone_line(document: &Document) -> String {
     let (clone, sandbox) = (&document.clone, &document.sandbox);
-    let mut line = format!(
-        "PostgreSQL {} ({}), ready in {:.0} ms; clone of {} and {}, {}",
+    let server = format!(
+        "PostgreSQL {} ({}), ready in {:.0} ms; {}",
         sandbox.postgres,
         match &sandbox.image {
             Some(image) => format!("{} {image}", sandbox.backend),
             None => sandbox.backend.clone(),
         },
         sandbox.ready_ms,
+        sandbox.isolation,
+    );
+    let held = format!(
+        "clone of {} and {}, {}",
         counted(clone.tables, "table"),
         counted(clone.roles, "role"),
         counted(clone.rows, "synthetic row"),
     );
-    let _ = write!(line, "; {}", sandbox.isolation);
-    let mut line = painted(FAINT, &line);
+    let mut line = format!("{}\n{}", painted(FAINT, &server), painted(FAINT, &held));
     for skipped in &clone.skipped {
         let _ = write!(line, "\n{}: left out: {}", painted(UNEASY, &skipped.object), skipped.error);
     }

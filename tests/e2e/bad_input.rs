@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &[
     ("bad_input::dump_that_cannot_be_restored", dump_that_cannot_be_restored),
     ("bad_input::role_that_does_not_exist", role_that_does_not_exist),
     ("bad_input::binary_dump", binary_dump),
+    ("bad_input::contradictions_in_the_rehearsal_file", contradictions_in_the_rehearsal_file),
     ("bad_input::setting_that_the_server_refuses", setting_that_the_server_refuses),
     ("bad_input::outputs_that_do_not_pair", outputs_that_do_not_pair),
 ];
@@ -120,6 +121,20 @@ fn binary_dump(backend: Backend) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new(IMPORTER);
     rehearsal.file("s.sql", "SELECT 1").file("schema.sql", "PGDMP\u{1}\u{e}");
     rehearsal.check(backend, &["s.sql"]).expect(2, &["custom format", "pg_restore"]).map(drop)
+}
+
+fn contradictions_in_the_rehearsal_file(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(&format!("{IMPORTER}rollback = true\ntransaction = false\n"));
+    rehearsal.file("s.sql", "SELECT 1");
+    rehearsal
+        .check(backend, &["s.sql"])
+        .expect(2, &["worker 'importer' is to roll back what is no transaction", "thirdrun.toml:5:8"])?;
+    let tables = format!("[data]\ntables = {{ 'public.ordres' = 5 }}\n{IMPORTER}");
+    rehearsal.file("thirdrun.toml", &tables);
+    rehearsal
+        .check(backend, &["s.sql"])
+        .expect(2, &["there is no table public.ordres; did you mean public.orders?"])
+        .map(drop)
 }
 
 fn setting_that_the_server_refuses(backend: Backend) -> Result<(), Failed> {
