@@ -96,7 +96,7 @@ pub struct WorkerObservation {
 pub struct WhileRunning {
     /// In order.
     pub iterations: Vec<Iteration>,
-    /// Milliseconds that an iteration of this worker ordinarily takes, as its baseline showed.
+    /// Milliseconds that an iteration of this worker ordinarily takes, as the first judged ones showed.
     pub ordinary_ms: f64,
 }
 

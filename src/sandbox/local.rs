@@ -207,7 +207,7 @@ fn start_postgres(
             own_network: confined,
             layers,
             dies_with_parent: true,
-            own_group: true,
+            own_session: true,
             ..Confinement::default()
         },
     );

@@ -11,7 +11,7 @@ use super::Surroundings;
 use super::spec::WorkerSpec;
 use super::worker::Worker;
 use crate::identifiers::RunNumber;
-use crate::observations::{WhileRunning, WorkerObservation};
+use crate::observations::{Iteration, WorkerObservation};
 
 /// The workers of a rehearsal, in the file's order.
 pub struct Crew {
@@ -35,7 +35,7 @@ pub struct Tally {
 pub struct Shift {
     stop: watch::Sender<bool>,
     clock: watch::Sender<Option<Instant>>,
-    tasks: Vec<JoinHandle<(usize, Worker, Option<WhileRunning>)>>,
+    tasks: Vec<JoinHandle<(usize, Worker, Vec<Iteration>)>>,
     resting: Vec<(usize, Worker)>,
     tally: Arc<Tally>,
 }
@@ -95,7 +95,7 @@ impl Crew {
                     let _ = tell.send(());
                 };
                 let seen = worker.iterate_while(&time, stopped, under_way, count).await;
-                (place, worker, Some(seen))
+                (place, worker, seen)
             }));
         }
         drop(tell);
@@ -117,10 +117,11 @@ impl Crew {
     ) -> Result<Vec<WorkerObservation>, tokio::task::JoinError> {
         // Nobody listens when every worker rests.
         let _ = shift.stop.send(true);
-        let mut all: Vec<(usize, Worker, Option<WhileRunning>)> =
+        let mut all: Vec<(usize, Worker, Option<Vec<Iteration>>)> =
             shift.resting.into_iter().map(|(place, worker)| (place, worker, None)).collect();
         for task in shift.tasks {
-            all.push(task.await?);
+            let (place, worker, seen) = task.await?;
+            all.push((place, worker, Some(seen)));
         }
         all.sort_by_key(|(place, ..)| *place);
         let mut observations = Vec::new();

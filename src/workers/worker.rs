@@ -26,13 +26,13 @@ pub(super) struct Worker {
     pub(super) spec: WorkerSpec,
     surroundings: Surroundings,
     held: Vec<Held>,
-    /// Milliseconds that its baseline took; 0 without one.
-    ordinary_ms: f64,
+    /// Milliseconds that its first judged iterations took; none before them.
+    ordinary_ms: Option<f64>,
 }
 
 impl Worker {
     pub(super) fn new(spec: WorkerSpec, surroundings: Surroundings) -> Self {
-        Self { spec, surroundings, held: Vec::new(), ordinary_ms: 0.0 }
+        Self { spec, surroundings, held: Vec::new(), ordinary_ms: None }
     }
 
     /// Opens the sessions that it keeps. One that cannot be opened is remembered with the reason.
@@ -64,14 +64,11 @@ impl Worker {
 
     /// Both judged iterations, before the first run.
     pub(super) async fn baseline(&mut self) -> WorkerObservation {
-        let observation = self.check(None).await;
-        let probes = observation.existing_session.iter().chain([&observation.new_session]);
-        self.ordinary_ms = probes.map(|probe| probe.duration_ms).fold(0.0, f64::max);
-        observation
+        self.check(None).await
     }
 
     /// The judged iterations: on every session it has, then on a new one while those are open.
-    pub(super) async fn check(&mut self, while_running: Option<WhileRunning>) -> WorkerObservation {
+    pub(super) async fn check(&mut self, while_running: Option<Vec<Iteration>>) -> WorkerObservation {
         let mut existing: Option<Probe> = None;
         for at in 0..self.held.len() {
             let probe = self.check_held(at).await;
@@ -83,9 +80,13 @@ impl Worker {
             StepWork::Command(command) => self.check_with(|limit| self.run_command(command, limit)).await,
             StepWork::Steps(_) => self.check_with(|limit| self.on_new_session(limit)).await,
         };
+        let probes = existing.iter().chain([&new_session]);
+        let took = probes.map(|probe| probe.duration_ms).fold(0.0, f64::max);
+        // A worker that arrives with a later run has no baseline.
+        let ordinary_ms = *self.ordinary_ms.get_or_insert(took);
         WorkerObservation {
             name: self.spec.name.clone(),
-            while_running,
+            while_running: while_running.map(|iterations| WhileRunning { iterations, ordinary_ms }),
             existing_session: existing,
             new_session,
         }
@@ -217,7 +218,7 @@ impl Worker {
         mut stop: watch::Receiver<bool>,
         under_way: impl FnOnce(),
         finished_one: impl Fn(bool),
-    ) -> WhileRunning {
+    ) -> Vec<Iteration> {
         let mut under_way = Some(under_way);
         let mut spans: Vec<(Instant, Instant, Option<Failure>)> = Vec::new();
         let mut turn = 0_usize;
@@ -245,15 +246,14 @@ impl Worker {
             Some(start) => -milliseconds(start - at),
             None => 0.0,
         };
-        let iterations = spans
+        spans
             .into_iter()
             .map(|(began, ended, failure)| Iteration {
                 began_ms: offset(began),
                 ended_ms: offset(ended),
                 failure,
             })
-            .collect();
-        WhileRunning { iterations, ordinary_ms: self.ordinary_ms }
+            .collect()
     }
 
     async fn iteration_of_turn(&mut self, turn: usize) -> Result<(), Failure> {

@@ -23,8 +23,9 @@ pub(super) struct Confinement {
     pub join_network_of: Option<u32>,
     /// The kernel kills it when the thread that started it ends.
     pub dies_with_parent: bool,
-    /// It leads a process group of its own.
-    pub own_group: bool,
+    /// It leads a session and a process group of its own: it is killed with all of its children, and none of
+    /// them can ask for a password at the caller's terminal.
+    pub own_session: bool,
     /// What it and its children may use.
     pub limits: Option<Limits>,
     /// It may read every file, as root could: a script in a directory that only root can enter.
@@ -58,8 +59,11 @@ pub(super) struct Limits {
 
 /// Adds the confinement to a command.
 pub(super) fn apply(command: &mut Command, confinement: Confinement) {
-    if confinement.own_group {
-        command.process_group(0);
+    if confinement.own_session {
+        // SAFETY: the closure makes one system call.
+        unsafe {
+            command.pre_exec(|| if libc::setsid() < 0 { Err(io::Error::last_os_error()) } else { Ok(()) });
+        }
     }
     #[cfg(target_os = "linux")]
     {

@@ -104,7 +104,7 @@ impl LocalLauncher {
             Confinement {
                 user: self.user,
                 join_network_of: self.network_of,
-                own_group: true,
+                own_session: true,
                 dies_with_parent: true,
                 limits: Some(limits()),
                 reads_everything: self.reads_everything(program)?,
