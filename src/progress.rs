@@ -77,6 +77,15 @@ impl Progress {
         self.show(phase, None);
     }
 
+    /// Something within a phase takes long.
+    pub fn note(&self, what: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(what.to_owned());
+        } else if self.plain {
+            anstream::eprintln!("thirdrun: {what}");
+        }
+    }
+
     /// A phase begins in which workers iterate.
     pub fn with_workers(&self, phase: &Phase, workers: usize, tally: Arc<Tally>) {
         self.show(phase, Some((workers, tally)));

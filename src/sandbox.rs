@@ -238,7 +238,7 @@ async fn start_backend(plan: &SandboxPlan, scope: &Scope) -> Result<(Backend, Se
     leftovers::remove_dead(connected.as_ref().map(|(docker, _)| docker)).await;
     let mut no_image = None;
     if let Some(connected) = connected {
-        match docker::choose_image(&connected.0, plan).await {
+        match docker::choose_image(&connected.0, plan, scope).await {
             Ok(image) => {
                 scope.uses_engine(&connected.0);
                 let (server, password) = docker::DockerServer::start(&connected, image, plan, scope).await?;

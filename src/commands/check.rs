@@ -1,6 +1,7 @@
 //! `thirdrun check`: the main job.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anstream::stream::IsTerminal as _;
 
@@ -50,7 +51,9 @@ pub(super) async fn in_sandbox(
     args: &RunningArgs,
     outputs: &Outputs,
 ) -> Result<Exit, Failure> {
-    let progress = Progress::new(args.quiet, std::io::stderr().is_terminal());
+    let progress = Arc::new(Progress::new(args.quiet, std::io::stderr().is_terminal()));
+    let shown = Arc::clone(&progress);
+    scope.listen(move |what| shown.note(what));
     let work = async {
         let rehearsed = rehearse(plan, &scope, &progress).await?;
         let verdict = judge(&rehearsed.observations);

@@ -63,8 +63,12 @@ exec postgres -D "$data" "$@"
 "#;
 
 /// Chooses the image of a server, and pulls it where the engine does not have it.
-pub(super) async fn choose_image(docker: &Docker, plan: &SandboxPlan) -> Result<String, SandboxError> {
-    image::choose(docker, plan).await
+pub(super) async fn choose_image(
+    docker: &Docker,
+    plan: &SandboxPlan,
+    scope: &Scope,
+) -> Result<String, SandboxError> {
+    image::choose(docker, plan, scope).await
 }
 
 /// The images for servers that an engine has.

@@ -34,15 +34,18 @@ pub struct Unprivileged {
 }
 
 /// One sandbox's place on this machine. Clones are the same place.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Scope(Arc<Inner>);
 
-#[derive(Debug)]
+/// Hears of what takes long.
+type Listener = Box<dyn Fn(&str) + Send + Sync>;
+
 struct Inner {
     id: SessionId,
     directory: PathBuf,
     user: Option<Unprivileged>,
     engine: OnceLock<Docker>,
+    listener: OnceLock<Listener>,
     /// Held for reading while a container is being made.
     gate: Arc<RwLock<()>>,
     _lock: File,
@@ -72,8 +75,8 @@ impl Scope {
         };
         let lock =
             make().map_err(SandboxError::io(format!("cannot make the directory {}", directory.display())))?;
-        let (engine, gate) = (OnceLock::new(), Arc::default());
-        Ok(Self(Arc::new(Inner { id, directory, user, engine, gate, _lock: lock })))
+        let (engine, listener, gate) = (OnceLock::new(), OnceLock::new(), Arc::default());
+        Ok(Self(Arc::new(Inner { id, directory, user, engine, listener, gate, _lock: lock })))
     }
 
     /// The name of everything that belongs to it.
@@ -94,6 +97,18 @@ impl Scope {
     /// Whom to become before starting anything; none when thirdrun is not root.
     pub fn user(&self) -> Option<Unprivileged> {
         self.0.user
+    }
+
+    /// Names who hears of what takes long and is no phase of its own. There is one listener, the first.
+    pub fn listen(&self, listener: impl Fn(&str) + Send + Sync + 'static) {
+        let _ = self.0.listener.set(Box::new(listener));
+    }
+
+    /// Tells of something that takes long, such as an image that is being pulled.
+    pub(super) fn tell(&self, what: &str) {
+        if let Some(listener) = self.0.listener.get() {
+            listener(what);
+        }
     }
 
     /// Notes the engine in which the sandbox has containers.

@@ -55,10 +55,13 @@ fn main() -> std::process::ExitCode {
             }
         }
     }
-    for (name, test) in sandboxes::DOCKER_TESTS {
-        let test = *test;
-        let trial = Trial::test(format!("docker::{name}"), move || test(Backend::Docker));
-        trials.push(trial.with_ignored_flag(!machine.has(Backend::Docker)));
+    let single = [(Backend::Local, sandboxes::LOCAL_TESTS), (Backend::Docker, sandboxes::DOCKER_TESTS)];
+    for (backend, tests) in single {
+        for (name, test) in tests {
+            let test = *test;
+            let trial = Trial::test(format!("{backend}::{name}"), move || test(backend));
+            trials.push(trial.with_ignored_flag(!machine.has(backend)));
+        }
     }
     for (name, test) in dumps::all() {
         let trial = Trial::test(format!("docker::{name}"), test);

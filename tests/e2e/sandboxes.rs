@@ -1,6 +1,9 @@
 //! Sandboxes by themselves, through the library: what no script or rehearsal file can bring about.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::time::Duration;
 
 use libtest_mimic::Failed;
@@ -15,13 +18,16 @@ use thirdrun::sandbox::docker::Reach;
 use thirdrun::sandbox::{BackendChoice, Sandbox, SandboxPlan, Scope};
 
 use crate::Test;
-use crate::support::{Backend, leftovers, same};
+use crate::support::{Backend, finish, leftovers, same};
 
 pub const TESTS: &[Test] = &[("sandboxes::a_panic_leaves_nothing_behind", a_panic_leaves_nothing_behind)];
 
 /// Those that only Docker can be tested with.
 pub const DOCKER_TESTS: &[Test] =
     &[("sandboxes::an_engine_in_a_virtual_machine_is_reached_through_a_port", reached_through_a_port)];
+
+/// Those that only a local server can be tested with.
+pub const LOCAL_TESTS: &[Test] = &[("sandboxes::an_ordinary_user_needs_no_rights", ordinary_user)];
 
 fn plan(backend: Backend, reach: Option<Reach>) -> SandboxPlan {
     SandboxPlan {
@@ -61,6 +67,30 @@ fn a_panic_leaves_nothing_behind(backend: Backend) -> Result<(), Failed> {
     let result = wait(contain(scope.clone(), &progress, work))?;
     same("exit", result.map_err(|failure| failure.exit), Err(Exit::Defect))?;
     same("left", of(&name), Vec::new())
+}
+
+fn ordinary_user(backend: Backend) -> Result<(), Failed> {
+    // The user `daemon`, whom every Linux has, and as whom nothing else of these tests runs.
+    const DAEMON: u32 = 1;
+    let root = rustix::process::geteuid().is_root();
+    let directory = tempfile::tempdir()?;
+    let binary = directory.path().join("thirdrun");
+    std::fs::copy(env!("CARGO_BIN_EXE_thirdrun"), &binary)?;
+    if root {
+        std::os::unix::fs::chown(directory.path(), Some(DAEMON), Some(DAEMON))?;
+    }
+    // The first one makes its cluster, the second one takes it out of the cache.
+    for _ in 0..2 {
+        let mut command = Command::new(&binary);
+        command.args(["demo", "--quiet", "--backend", &backend.to_string()]);
+        command.env("THIRDRUN_CACHE_DIR", directory.path().join("cache")).current_dir("/");
+        if root {
+            command.uid(DAEMON).gid(DAEMON);
+        }
+        finish(&mut command).expect(1, &[])?;
+    }
+    let of_daemon = |path: &String| std::fs::metadata(path).is_ok_and(|meta| root && meta.uid() == DAEMON);
+    same("left", leftovers().into_iter().filter(of_daemon).collect(), Vec::<String>::new())
 }
 
 fn reached_through_a_port(backend: Backend) -> Result<(), Failed> {

@@ -4,7 +4,7 @@ use bollard::Docker;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt as _;
 
-use super::super::{SandboxError, SandboxPlan};
+use super::super::{SandboxError, SandboxPlan, Scope};
 
 /// The images of `images/build`, without their tag.
 const OWN: &str = "thirdrun-postgres";
@@ -17,9 +17,13 @@ pub const MAJORS: [u32; 4] = [18, 17, 15, 13];
 
 /// Chooses the image: the one that the plan names, else ours of the wanted version, else the official one,
 /// which is pulled where the engine does not have it.
-pub(super) async fn choose(docker: &Docker, plan: &SandboxPlan) -> Result<String, SandboxError> {
+pub(super) async fn choose(
+    docker: &Docker,
+    plan: &SandboxPlan,
+    scope: &Scope,
+) -> Result<String, SandboxError> {
     if let Some(image) = &plan.image {
-        return had(docker, image, plan.major).await;
+        return had(docker, image, plan.major, scope).await;
     }
     let Some(major) = plan.major else {
         // Nothing asks for a version: one that is here already is the quickest.
@@ -31,23 +35,29 @@ pub(super) async fn choose(docker: &Docker, plan: &SandboxPlan) -> Result<String
                 }
             }
         }
-        return had(docker, &format!("{OFFICIAL}:{USUAL}"), Some(USUAL)).await;
+        return had(docker, &format!("{OFFICIAL}:{USUAL}"), Some(USUAL), scope).await;
     };
     let own = format!("{OWN}:{major}");
     if docker.inspect_image(&own).await.is_ok() {
         return Ok(own);
     }
-    had(docker, &format!("{OFFICIAL}:{major}"), Some(major)).await
+    had(docker, &format!("{OFFICIAL}:{major}"), Some(major), scope).await
 }
 
 /// Pulls an image unless the engine has it.
-pub(super) async fn had(docker: &Docker, image: &str, major: Option<u32>) -> Result<String, SandboxError> {
+pub(super) async fn had(
+    docker: &Docker,
+    image: &str,
+    major: Option<u32>,
+    scope: &Scope,
+) -> Result<String, SandboxError> {
     if docker.inspect_image(image).await.is_ok() {
         return Ok(image.to_owned());
     }
     // Without a tag an engine would pull all of them.
     let tagged = image.rsplit('/').next().is_some_and(|name| name.contains([':', '@']));
     let wanted = if tagged { image.to_owned() } else { format!("{image}:latest") };
+    scope.tell(&format!("pulling the image {wanted}"));
     let options = CreateImageOptionsBuilder::new().from_image(&wanted).build();
     let mut progress = std::pin::pin!(docker.create_image(Some(options), None, None));
     while let Some(step) = progress.next().await {

@@ -104,7 +104,7 @@ impl DockerLauncher {
             return Ok(known.clone());
         }
         let image = match &place.image {
-            Some(image) => image::had(&self.docker, image, None).await?,
+            Some(image) => image::had(&self.docker, image, None, &self.scope).await?,
             None => self.own_image.clone(),
         };
         let shared = self.make_shared()?;
@@ -221,7 +221,8 @@ impl DockerLauncher {
     /// Kills the process group of a program. Its leader is the shell around it.
     async fn kill(&self, container: &str, group: Option<&str>) {
         let Some(group) = group else { return };
-        let kill = format!("kill -s KILL -- -{group}");
+        // Of all ways to say it, this one is understood by dash, bash and busybox.
+        let kill = format!("kill -9 -{group}");
         let options = CreateExecOptions {
             attach_stdout: Some(true),
             cmd: Some(vec!["sh", "-c", &kill]),
