@@ -32,11 +32,11 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// The host as psql's `-h` takes it.
-    pub fn host(&self) -> String {
+    /// The host and the port as psql's `-h` and `-p` take them.
+    pub fn host_and_port(&self) -> (String, u16) {
         match self {
-            Self::Unix { directory, .. } => directory.display().to_string(),
-            Self::Tcp(address) => address.ip().to_string(),
+            Self::Unix { directory, port } => (directory.display().to_string(), *port),
+            Self::Tcp(address) => (address.ip().to_string(), address.port()),
         }
     }
 

@@ -108,6 +108,9 @@ pub trait Launcher: Send + Sync {
     /// Lets programs log in: writes the `PGPASSFILE` that all of them get.
     fn provide<'a>(&'a self, logins: &'a [(RoleName, Secret)]) -> BoxFuture<'a, Result<(), LaunchError>>;
 
+    /// Where that file is on this machine.
+    fn passfile(&self) -> PathBuf;
+
     /// Runs a program until its process ends or its timeout kills its process group. Processes that it
     /// leaves in the background stay until the sandbox closes.
     ///

@@ -1,11 +1,11 @@
 //! `thirdrun check`: the main job.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anstream::stream::IsTerminal as _;
 
 use super::contain::contain;
+use super::interrupt::interrupted;
 use super::outputs::Outputs;
 use crate::cli::{CheckArgs, RunningArgs};
 use crate::failure::{Exit, Failure};
@@ -61,7 +61,7 @@ pub(super) async fn in_sandbox(
         progress.clear();
         let exit = reported(&document, outputs)?;
         if args.keep && exit == Exit::Fail {
-            keep(plan, &rehearsed, scope.directory()).await;
+            keep(plan, &rehearsed).await;
         }
         Ok(exit)
     };
@@ -73,14 +73,14 @@ fn reported(document: &Document, outputs: &Outputs) -> Result<Exit, Failure> {
     Ok(document.verdict.into())
 }
 
-/// Says how to connect and stays until it is interrupted, which ends the sandbox as ever.
-async fn keep(plan: &Plan, rehearsed: &Rehearsed, directory: &Path) {
+/// Says how to connect and stays until it is told to end, which is no interruption then: the check has its result.
+async fn keep(plan: &Plan, rehearsed: &Rehearsed) {
     let role = plan.runs.last().map_or("postgres", |run| run.role.as_str());
+    let (host, port) = rehearsed.sandbox.server().endpoint.host_and_port();
     anstream::eprintln!(
-        "\nthe sandbox stays up until Ctrl-C; connect with\n  PGPASSFILE={} psql -h {} -U {role} -d {}",
-        directory.join("pgpass").display(),
-        rehearsed.sandbox.server().endpoint.host(),
+        "\nthe sandbox stays up until Ctrl-C; connect with\n  PGPASSFILE={} psql -h {host} -p {port} -U {role} -d {}",
+        rehearsed.sandbox.launcher().passfile().display(),
         plan.seed.database,
     );
-    std::future::pending::<()>().await;
+    interrupted().await;
 }

@@ -19,6 +19,8 @@ pub async fn contain<T>(
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     let result = tokio::select! {
+        // Work that waits for the signal itself has the first word.
+        biased;
         result = AssertUnwindSafe(work).catch_unwind() => {
             result.unwrap_or_else(|_| Err(Failure::defect("it panicked")))
         }

@@ -1,12 +1,14 @@
 //! Sandboxes by themselves, through the library: what no script or rehearsal file can bring about.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use libtest_mimic::Failed;
+use rustix::process::{Pid, Signal, kill_process};
 use thirdrun::commands::contain::contain;
 use thirdrun::failure::{Exit, Failure};
 use thirdrun::identifiers::{DatabaseName, RoleName, Secret};
@@ -18,9 +20,12 @@ use thirdrun::sandbox::docker::Reach;
 use thirdrun::sandbox::{BackendChoice, Sandbox, SandboxPlan, Scope};
 
 use crate::Test;
-use crate::support::{Backend, finish, leftovers, same};
+use crate::support::{Backend, READER, Rehearsal, finish, leftovers, same};
 
-pub const TESTS: &[Test] = &[("sandboxes::a_panic_leaves_nothing_behind", a_panic_leaves_nothing_behind)];
+pub const TESTS: &[Test] = &[
+    ("sandboxes::a_panic_leaves_nothing_behind", a_panic_leaves_nothing_behind),
+    ("sandboxes::a_kept_one_can_be_entered", a_kept_one_can_be_entered),
+];
 
 /// Those that only Docker can be tested with.
 pub const DOCKER_TESTS: &[Test] =
@@ -91,6 +96,24 @@ fn ordinary_user(backend: Backend) -> Result<(), Failed> {
     }
     let of_daemon = |path: &String| std::fs::metadata(path).is_ok_and(|meta| root && meta.uid() == DAEMON);
     same("left", leftovers().into_iter().filter(of_daemon).collect(), Vec::<String>::new())
+}
+
+fn a_kept_one_can_be_entered(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(READER);
+    rehearsal.file("s.sql", "REVOKE SELECT ON public.orders FROM svc_reader;\n");
+    let mut command = rehearsal.command(backend, &["s.sql", "--runs", "1", "--as", "deploy", "--keep"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let told = BufReader::new(child.stderr.take().ok_or("no standard error")?).lines();
+    let way = told.map_while(Result::ok).find(|line| line.contains("PGPASSFILE="));
+    let entered = way.map(|way| {
+        let line = format!("{way} -XAtc 'SELECT current_user'");
+        finish(Command::new("sh").args(["-c", &line]))
+    });
+    let pid = Pid::from_raw(child.id().cast_signed()).ok_or("no process")?;
+    kill_process(pid, Signal::INT)?;
+    // The result of the check, not that it was interrupted: it was waiting for that.
+    same("exit", child.wait()?.code(), Some(1))?;
+    same("entered", entered.map(|outcome| outcome.out), Some("deploy\n".to_owned()))
 }
 
 fn reached_through_a_port(backend: Backend) -> Result<(), Failed> {

@@ -82,7 +82,7 @@ fn outlook(worker: &WorkerEntry) -> &'static str {
             "its session was cut off, and new ones fail too: a restart does not mend it"
         }
         (Some(_), false) => "a new session fails too: a restart does not mend it",
-        (None, _) => "it opens a new session every time, and none works",
+        (None, _) => "it starts afresh every time: a restart does not mend it",
     }
 }
 

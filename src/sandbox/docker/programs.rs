@@ -27,6 +27,8 @@ use crate::programs::{
 
 /// Where a program finds its directory.
 const DIRECTORY: &str = "/rehearsal";
+/// The file with the passwords, in what programs get to see of the sandbox's directory.
+const PASSFILE: &str = "pgpass";
 /// Its `HOME`.
 const HOME: &str = "/home/thirdrun";
 /// How long the streams of a program that was killed may take to end.
@@ -61,7 +63,7 @@ impl DockerLauncher {
             address: Address {
                 host: "127.0.0.1".to_owned(),
                 port: PORT,
-                passfile: format!("{MOUNT}/pgpass"),
+                passfile: format!("{MOUNT}/{PASSFILE}"),
                 home: HOME.to_owned(),
                 path: String::new(),
             },
@@ -84,7 +86,7 @@ impl DockerLauncher {
 
     fn write_passfile(&self, logins: &[(RoleName, Secret)]) -> Result<(), SandboxError> {
         use std::io::Write as _;
-        let path = self.make_shared()?.join("pgpass");
+        let path = self.make_shared()?.join(PASSFILE);
         std::fs::OpenOptions::new()
             .write(true)
             .create(true)
@@ -296,6 +298,10 @@ fn as_signal(ending: Ending) -> Ending {
 }
 
 impl Launcher for DockerLauncher {
+    fn passfile(&self) -> PathBuf {
+        self.shared().join(PASSFILE)
+    }
+
     fn prepare<'a>(&'a self, places: &'a [Place]) -> BoxFuture<'a, Result<(), LaunchError>> {
         Box::pin(async move {
             for place in places {

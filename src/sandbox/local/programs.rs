@@ -151,6 +151,10 @@ impl LocalLauncher {
 }
 
 impl Launcher for LocalLauncher {
+    fn passfile(&self) -> PathBuf {
+        PathBuf::from(&self.address.passfile)
+    }
+
     fn provide<'a>(&'a self, logins: &'a [(RoleName, Secret)]) -> BoxFuture<'a, Result<(), LaunchError>> {
         Box::pin(async move {
             self.write_passfile(logins).map_err(|source| LaunchError {
