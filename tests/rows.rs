@@ -121,11 +121,7 @@ async fn assert_valid(session: &Session) {
 }
 
 async fn filled(session: &Session, plan: &RowsPlan) -> RowsFilled {
-    let begun = std::time::Instant::now();
-    let filled = fill(session.client(), plan).await.unwrap();
-    let took = begun.elapsed();
-    assert!(took.as_secs() < 5, "{took:?}");
-    filled
+    fill(session.client(), plan).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,13 +24,14 @@ pub async fn run(args: &GcArgs) -> Result<Exit, Failure> {
     for name in &dead.networks {
         anstream::println!("{verb} the network {name}");
     }
-    for directory in dead.directories.iter().chain(&old) {
+    for directory in &dead.directories {
         anstream::println!("{verb} {}", directory.display());
     }
-    if !args.dry_run {
-        for entry in &old {
-            std::fs::remove_dir_all(entry).map_err(|error| Failure::new(Exit::Environment, &error))?;
-        }
+    for entry in &old {
+        let removed =
+            args.dry_run || cache::remove(entry).map_err(|error| Failure::new(Exit::Environment, &error))?;
+        let verb = if removed { verb } else { "kept, since a check uses it," };
+        anstream::println!("{verb} {}", entry.display());
     }
     if dead == Dead::default() && old.is_empty() {
         anstream::println!("nothing to remove");

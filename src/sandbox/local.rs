@@ -21,6 +21,7 @@ use rustix::process::{Pid, Signal, kill_process};
 pub use binaries::{Installation, find_all};
 
 use super::{SandboxError, SandboxPlan, Scope, fixed_settings, leftovers};
+use crate::cache::InUse;
 use crate::identifiers::Secret;
 use crate::postgres::Endpoint;
 use crate::programs::{Address, Launcher};
@@ -40,6 +41,18 @@ pub struct LocalServer {
     log: PathBuf,
     confined: bool,
     launcher: Arc<programs::LocalLauncher>,
+    _lower: Option<InUse>,
+}
+
+/// A server that has just been started.
+struct Started {
+    child: Child,
+    /// Whether it has a network of its own.
+    confined: bool,
+    /// The password of its superuser.
+    password: Secret,
+    /// What it has a layer over.
+    lower: Option<InUse>,
 }
 
 impl LocalServer {
@@ -54,7 +67,8 @@ impl LocalServer {
             make_directory(made, scope)?;
         }
         let log = directory.join("server.log");
-        let (child, confined, password) = start_on_cluster(&installation, plan, scope).await?;
+        let Started { child, confined, password, lower } =
+            start_on_cluster(&installation, plan, scope).await?;
         let namespace = confined.then(|| {
             let path = format!("/proc/{}/ns/net", child.id());
             std::fs::read_link(path).map(|link| link.to_string_lossy().into_owned())
@@ -79,7 +93,7 @@ impl LocalServer {
             scope.user(),
             confined.then(|| child.id()),
         ));
-        let server = Self { child: Mutex::new(child), socket, log, confined, launcher };
+        let server = Self { child: Mutex::new(child), socket, log, confined, launcher, _lower: lower };
         Ok((server, password))
     }
 
@@ -138,20 +152,20 @@ impl Drop for LocalServer {
 }
 
 /// Starts the server on a new cluster, with as much of its own as the kernel allows: first with a layer over a
-/// cached cluster and a network, then on a copy with a network, then with neither. Says whether it has a network
-/// of its own, and the password of its superuser.
+/// cached cluster and a network, then on a copy with a network, then with neither.
 async fn start_on_cluster(
     installation: &Installation,
     plan: &SandboxPlan,
     scope: &Scope,
-) -> Result<(Child, bool, Secret), SandboxError> {
+) -> Result<Started, SandboxError> {
     let password = match cluster::cached(installation, plan, scope) {
         Some(cached) => {
             let layered = cached
                 .layer(plan, scope)
                 .and_then(|layers| start_postgres(installation, scope, true, Some(layers)));
             if let Ok(child) = layered {
-                return Ok((child, true, cached.password()));
+                let password = cached.password();
+                return Ok(Started { child, confined: true, password, lower: Some(cached.into_use()) });
             }
             match cached.copy(plan, scope) {
                 Ok(()) => cached.password(),
@@ -162,12 +176,12 @@ async fn start_on_cluster(
         None => cluster::make(installation, plan, scope).await?,
     };
     if let Ok(child) = start_postgres(installation, scope, true, None) {
-        return Ok((child, true, password));
+        return Ok(Started { child, confined: true, password, lower: None });
     }
     // Namespaces are refused here: the next best thing.
     let child = start_postgres(installation, scope, false, None)
         .map_err(SandboxError::io("cannot start postgres"))?;
-    Ok((child, false, password))
+    Ok(Started { child, confined: false, password, lower: None })
 }
 
 fn make_directory(path: &std::path::Path, scope: &Scope) -> Result<(), SandboxError> {

@@ -13,7 +13,7 @@ use super::super::scope::Unprivileged;
 use super::super::{SandboxError, SandboxPlan, Scope, conf_text, hba_text};
 use super::binaries::Installation;
 use super::confine::{self, Confinement, Layers};
-use crate::cache;
+use crate::cache::{self, InUse};
 use crate::identifiers::{RoleName, Secret};
 use crate::postgres::SPARE_DATABASE;
 
@@ -27,25 +27,29 @@ const PASSWORD: &str = "password";
 const UPPER: &str = "upper";
 
 /// A cached cluster.
-#[derive(Debug, Clone)]
 pub(super) struct Cached {
     entry: PathBuf,
     password: Secret,
+    in_use: InUse,
 }
 
 /// The cluster of this kind in the cache, if it is there.
 pub(super) fn cached(installation: &Installation, plan: &SandboxPlan, scope: &Scope) -> Option<Cached> {
     let entry = entry(installation, plan, scope)?;
+    let in_use = cache::hold(&entry).ok()?;
     let password = Secret::new(fs::read_to_string(entry.join(PASSWORD)).ok()?);
-    // Its time is that of its last use, for `gc`.
-    let _ = fs::File::open(&entry).and_then(|entry| entry.set_modified(std::time::SystemTime::now()));
-    Some(Cached { entry, password })
+    Some(Cached { entry, password, in_use })
 }
 
 impl Cached {
     /// The password of its superuser.
     pub(super) fn password(&self) -> Secret {
         self.password.clone()
+    }
+
+    /// To be held while a layer lies over it.
+    pub(super) fn into_use(self) -> InUse {
+        self.in_use
     }
 
     /// Makes the layers in which the cluster becomes the sandbox's own.
