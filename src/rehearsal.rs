@@ -54,6 +54,7 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
     });
     let mut runs = Vec::new();
     if works {
+        sandbox.settle().await;
         for spec in &plan.runs {
             let run = one_run(plan, spec, &sandbox, &mut crew, progress).await?;
             let gone = run.server_gone.is_some();
@@ -101,6 +102,7 @@ async fn one_run(
     let launcher = sandbox.launcher();
     shift.script_starts();
     let result = runs::run(spec, &plan.seed.database, launcher.as_ref()).await?;
+    shift.script_ended();
     sandbox.settle().await;
     progress.phase(&Phase::After { run: spec.number, of });
     let workers: Vec<WorkerObservation> = crew.end_shift(shift).await?;

@@ -107,7 +107,7 @@ impl Crew {
         Shift { stop, clock, tasks, resting, tally }
     }
 
-    /// Ends the work meanwhile, then lets the workers take turns at their judged iterations.
+    /// Waits for the iterations in flight, then lets the workers take turns at their judged iterations.
     ///
     /// # Errors
     /// When a worker's task panicked, which is a defect of thirdrun.
@@ -115,8 +115,6 @@ impl Crew {
         &mut self,
         shift: Shift,
     ) -> Result<Vec<WorkerObservation>, tokio::task::JoinError> {
-        // Nobody listens when every worker rests.
-        let _ = shift.stop.send(true);
         let mut all: Vec<(usize, Worker, Option<Vec<Iteration>>)> =
             shift.resting.into_iter().map(|(place, worker)| (place, worker, None)).collect();
         for task in shift.tasks {
@@ -144,6 +142,12 @@ impl Shift {
     /// The script starts now: times of iterations count from here.
     pub fn script_starts(&self) {
         let _ = self.clock.send(Some(Instant::now()));
+    }
+
+    /// The script has ended: an iteration in flight is finished, and no other begins.
+    pub fn script_ended(&self) {
+        // Nobody listens when every worker rests.
+        let _ = self.stop.send(true);
     }
 
     /// Counts iterations while they happen.

@@ -21,6 +21,7 @@ pub const TESTS: &[Test] = &[
     ("scripts::forked_processes_stay_until_the_end", forked_processes_stay_until_the_end),
     ("scripts::a_flood_of_output_is_bounded", a_flood_of_output_is_bounded),
     ("scripts::killing_the_server_is_seen", killing_the_server_is_seen),
+    ("scripts::a_server_that_says_nothing_is_not_waited_for", a_server_that_says_nothing_is_not_waited_for),
     (
         "scripts::a_server_that_crashes_and_recovers_is_waited_for",
         a_server_that_crashes_and_recovers_is_waited_for,
@@ -195,6 +196,20 @@ fn killing_the_server_is_seen(backend: Backend) -> Result<(), Failed> {
     let report = rehearsal.report(backend, &["s.sql", "--runs", "2"], 1)?;
     same("importer", statuses(&report, "importer"), vec!["broken".to_owned()])?;
     same("the log is there", report["runs"][0]["server_gone"].is_string(), true)
+}
+
+fn a_server_that_says_nothing_is_not_waited_for(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(&READER.replace("timeout = '10s'", "timeout = '500ms'"));
+    // It takes connections and answers none; the sessions that are open go on.
+    rehearsal
+        .file("s.sql", "COPY (SELECT 1) TO PROGRAM 'kill -STOP $(head -1 \"$PGDATA/postmaster.pid\" || head -1 postmaster.pid)';\n");
+    let report = rehearsal.report(backend, &["s.sql", "--runs", "1"], 1)?;
+    same("reader", statuses(&report, "reader"), vec!["broken".to_owned()])?;
+    let entry = &report["runs"][0]["workers"][0];
+    let message = entry["new_session"]["message"].as_str().unwrap_or_default().to_owned();
+    same(&message, message.contains("timed out") && message.contains("connecting"), true)?;
+    // Only what began while the script ran counts as such.
+    same("iterations", entry["while_running"]["iterations"].as_u64().is_some_and(|all| all < 20), true)
 }
 
 fn a_server_that_crashes_and_recovers_is_waited_for(backend: Backend) -> Result<(), Failed> {
