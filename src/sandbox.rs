@@ -146,14 +146,14 @@ impl Sandbox {
         let superuser = RoleName::new(SUPERUSER);
         let password = Secret::random();
         let sql = if plan.bootstrap == superuser {
-            format!("ALTER ROLE {} PASSWORD '{}'", superuser.quoted(), password.reveal())
+            format!("ALTER ROLE {} PASSWORD '{}'", superuser.quoted(), password.stored_scram())
         } else {
             // The sandbox's own superuser is another role than the one that owns the catalogs, which
             // bears its original name.
             format!(
                 "CREATE ROLE {} SUPERUSER LOGIN PASSWORD '{}'; ALTER ROLE {} PASSWORD NULL",
                 superuser.quoted(),
-                password.reveal(),
+                password.stored_scram(),
                 plan.bootstrap.quoted(),
             )
         };

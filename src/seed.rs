@@ -180,8 +180,7 @@ pub async fn seed(plan: &SeedPlan, server: &Server) -> Result<Seeded, SeedError>
         .map_err(own("cannot read the roles"))?;
     let roles = roles.value.flatten().unwrap_or_default();
     let roles: Vec<RoleName> = serde_json::from_str(&roles).unwrap_or_default();
-    app.close().await;
-    root.close().await;
+    tokio::join!(app.close(), root.close());
     Ok(Seeded {
         facts: CloneFacts {
             tables: filled.tables,

@@ -216,7 +216,7 @@ fn configuration(shared: &Path, plan: &SandboxPlan, reach: Reach) -> std::io::Re
         Reach::Port => {
             let password = Secret::random();
             let role = plan.bootstrap.quoted();
-            write("first.sql", &format!("ALTER ROLE {role} PASSWORD '{}'\n", password.reveal()))?;
+            write("first.sql", &format!("ALTER ROLE {role} PASSWORD '{}'\n", password.stored_scram()))?;
             write("pg_hba.conf", &hba_text(&plan.hba))?;
             Ok(password)
         }

@@ -28,15 +28,10 @@ pub(super) async fn set(
             continue;
         }
         let password = plan.passwords.get(&role).cloned().unwrap_or_else(Secret::random);
-        let kind = if md5 { "md5" } else { "scram-sha-256" };
-        statements.push_str(&format!(
-            "SET password_encryption = '{kind}'; ALTER ROLE {} PASSWORD {};",
-            role.quoted(),
-            quote_literal(password.reveal())
-        ));
+        let stored = if md5 { password.stored_md5(&role) } else { password.stored_scram() };
+        statements.push_str(&format!("ALTER ROLE {} PASSWORD {};", role.quoted(), quote_literal(&stored)));
         logins.push((role, password));
     }
-    statements.push_str("RESET password_encryption");
     session.run(&statements).await?;
     Ok(logins)
 }
