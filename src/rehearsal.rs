@@ -37,7 +37,9 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
     let sandbox = Sandbox::start(&plan.sandbox, scope, &places).await?;
     progress.phase(&Phase::Seed);
     let launcher = sandbox.launcher();
-    let (seeded, prepared) = tokio::join!(seed(&plan.seed, sandbox.server()), launcher.prepare(&places));
+    let root = sandbox.first_session().await;
+    let (seeded, prepared) =
+        tokio::join!(seed(&plan.seed, sandbox.server(), root), launcher.prepare(&places));
     let seeded = match seeded {
         Ok(seeded) => seeded,
         Err(error) => return Err(with_log(error.into(), &sandbox).await),
@@ -48,13 +50,12 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
     let mut crew = crew(plan, &sandbox, &seeded);
     progress.phase(&Phase::Baseline);
     crew.start_for(RunNumber(1)).await;
-    let baseline = crew.baseline().await;
+    let (baseline, ()) = tokio::join!(crew.baseline(), sandbox.settle());
     let works = baseline.iter().all(|worker| {
         worker.new_session.ok() && worker.existing_session.as_ref().is_none_or(|probe| probe.ok())
     });
     let mut runs = Vec::new();
     if works {
-        sandbox.settle().await;
         for spec in &plan.runs {
             let run = one_run(plan, spec, &sandbox, &mut crew, progress).await?;
             let gone = run.server_gone.is_some();

@@ -82,6 +82,8 @@ pub struct Sandbox {
     facts: SandboxFacts,
     server: Server,
     backend: Backend,
+    /// The session that saw the server become ready.
+    first: tokio::sync::Mutex<Option<Session>>,
     /// A session that tells, as long as it answers, that the server has not crashed.
     pulse: tokio::sync::Mutex<Option<Session>>,
 }
@@ -163,7 +165,6 @@ impl Sandbox {
         if let Backend::Docker(container) = &backend {
             container.lock(plan, &server, &session).await?;
         }
-        session.close().await;
         let (name, image, isolation) = match &backend {
             Backend::Local(server) => ("local", None, server.isolation()),
             Backend::Docker(server) => ("docker", Some(server.image().to_owned()), server.isolation()),
@@ -176,7 +177,8 @@ impl Sandbox {
             ready_ms: begun.elapsed().as_secs_f64() * 1e3,
             seed_cached: false,
         };
-        Ok(Self { facts, server, backend, pulse: tokio::sync::Mutex::default() })
+        let first = tokio::sync::Mutex::new(Some(session));
+        Ok(Self { facts, server, backend, first, pulse: tokio::sync::Mutex::default() })
     }
 
     /// How it was had.
@@ -187,6 +189,11 @@ impl Sandbox {
     /// How to reach its server.
     pub fn server(&self) -> &Server {
         &self.server
+    }
+
+    /// The session of its bootstrap superuser that saw it become ready, for whoever asks first.
+    pub async fn first_session(&self) -> Option<Session> {
+        self.first.lock().await.take()
     }
 
     /// Runs programs beside it.

@@ -124,16 +124,19 @@ pub enum SeedError {
     Catalog(#[source] tokio_postgres::Error),
 }
 
-/// Makes the clone.
+/// Makes the clone. `root` is a superuser's session that is there already, which saves a login.
 ///
 /// # Errors
 /// When a statement of a file fails, with its place.
-pub async fn seed(plan: &SeedPlan, server: &Server) -> Result<Seeded, SeedError> {
+pub async fn seed(plan: &SeedPlan, server: &Server, root: Option<Session>) -> Result<Seeded, SeedError> {
     let own = |what: &'static str| move |source| SeedError::Own { what, source };
     let postgres = DatabaseName::new(MAINTENANCE_DATABASE);
-    let root = Session::open(&server.endpoint, &server.superuser_login(&postgres))
-        .await
-        .map_err(own("cannot log in to make the clone"))?;
+    let root = match root {
+        Some(root) => root,
+        None => Session::open(&server.endpoint, &server.superuser_login(&postgres))
+            .await
+            .map_err(own("cannot log in to make the clone"))?,
+    };
     let mut skipped: Vec<Skipped> = Vec::new();
     database::create(plan, &root, &mut skipped).await.map_err(own("cannot create the clone's database"))?;
     let mut restore = restore::Restore {
@@ -156,11 +159,8 @@ pub async fn seed(plan: &SeedPlan, server: &Server) -> Result<Seeded, SeedError>
     }
     let logins =
         passwords::set(&app, plan, &clear).await.map_err(own("cannot set the passwords of the roles"))?;
-    // A dump ends with its own settings; rows and loads begin with none of them.
-    app.close().await;
-    let app = Session::open(&server.endpoint, &server.superuser_login(&plan.database))
-        .await
-        .map_err(own("cannot log in to the clone"))?;
+    // A dump ends with its own settings; rows and loads begin with those of a new session.
+    let app = renewed(app, plan, server).await.map_err(own("cannot log in to the clone"))?;
     let filled = rows::fill(app.client(), &plan.rows).await.map_err(SeedError::Rows)?;
     let mut restore = restore::Restore {
         session: &app,
@@ -196,6 +196,17 @@ pub async fn seed(plan: &SeedPlan, server: &Server) -> Result<Seeded, SeedError>
         logins,
         roles,
     })
+}
+
+/// A session as if it were new. It need not be new where no database or role has settings of its own.
+async fn renewed(session: Session, plan: &SeedPlan, server: &Server) -> Result<Session, QueryFailure> {
+    let settings = session.run("SELECT FROM pg_catalog.pg_db_role_setting LIMIT 1").await?;
+    if settings.rows == 0 {
+        session.run("DISCARD ALL").await?;
+        return Ok(session);
+    }
+    session.close().await;
+    Session::open(&server.endpoint, &server.superuser_login(&plan.database)).await
 }
 
 /// Remembers the passwords that a file gives in the clear; a later statement overrides an earlier one.
