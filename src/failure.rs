@@ -142,7 +142,7 @@ impl From<SandboxError> for Failure {
             SandboxError::Docker(_) | SandboxError::Engine(_) => {
                 failure.hint("`thirdrun doctor` says what can be used here; --backend local needs no Docker")
             }
-            SandboxError::NoImage { .. } => failure.hints_for(&error),
+            SandboxError::NoImage { .. } | SandboxError::Elsewhere { .. } => failure.hints_for(&error),
             SandboxError::Program { .. }
             | SandboxError::NotReady { .. }
             | SandboxError::Setup(_)
@@ -174,6 +174,9 @@ impl Failure {
                     }
                     _ => failure,
                 }
+            }
+            SandboxError::Elsewhere { .. } => {
+                self.hint("use --backend local, or an engine on this machine (DOCKER_HOST)")
             }
             _ => self,
         }

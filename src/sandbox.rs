@@ -243,20 +243,25 @@ async fn start_backend(plan: &SandboxPlan, scope: &Scope) -> Result<(Backend, Se
         BackendChoice::Auto => docker::engine::connect().await.ok(),
     };
     leftovers::remove_dead(connected.as_ref().map(|(docker, _)| docker)).await;
-    let mut no_image = None;
+    let mut unusable = None;
     if let Some(connected) = connected {
         match docker::choose_image(&connected.0, plan, scope).await {
             Ok(image) => {
                 scope.uses_engine(&connected.0);
-                let (server, password) = docker::DockerServer::start(&connected, image, plan, scope).await?;
-                return Ok((Backend::Docker(server), password));
+                match docker::DockerServer::start(&connected, image, plan, scope).await {
+                    Ok((server, password)) => return Ok((Backend::Docker(server), password)),
+                    Err(error @ SandboxError::Elsewhere { .. }) if plan.backend == BackendChoice::Auto => {
+                        unusable = Some(error);
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             Err(error) if plan.backend == BackendChoice::Docker => return Err(error),
             // No image can be had: the next best thing is a local server.
-            Err(error) => no_image = Some(error),
+            Err(error) => unusable = Some(error),
         }
     }
-    match (local::LocalServer::start(plan, scope).await, no_image) {
+    match (local::LocalServer::start(plan, scope).await, unusable) {
         (Ok((server, password)), _) => Ok((Backend::Local(server), password)),
         (Err(local @ SandboxError::NoPostgres { .. }), Some(docker)) => Err(SandboxError::Neither {
             wanted: plan.major.map(|major| major.to_string()).unwrap_or_default(),

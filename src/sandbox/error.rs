@@ -52,6 +52,15 @@ pub enum SandboxError {
     /// Docker's engine refused, or does not answer.
     #[error("the Docker backend cannot be used")]
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Docker's engine runs where the sandbox's directory is not.
+    #[error("Docker's engine does not see {}: it runs on another machine, or thirdrun in a container", directory.display())]
+    Elsewhere {
+        /// The sandbox's directory.
+        directory: PathBuf,
+        /// What the engine said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Neither Docker nor this machine has such a server.
     #[error("no PostgreSQL {wanted} can be had here: {docker}, and {local}")]
     Neither {

@@ -111,12 +111,24 @@ pub(super) async fn start(
     body.labels.get_or_insert_default().extend(labels(scope));
     let options = CreateContainerOptionsBuilder::new().name(name).build();
     let docker = docker.clone();
-    make(scope, async move {
+    let made = make(scope, async move {
         let created = docker.create_container(Some(options), body).await?;
         docker.start_container(&created.id, None).await?;
         Ok(created.id)
-    })
-    .await
+    });
+    made.await.map_err(|error| elsewhere(scope, error))
+}
+
+/// An engine has no code of its own for a directory that it does not have. What it says then names it, and with
+/// nothing else can the sandbox's directory, which has just been made, be wrong.
+fn elsewhere(scope: &Scope, error: SandboxError) -> SandboxError {
+    let directory = scope.directory().to_owned();
+    match error {
+        SandboxError::Engine(source) if source.to_string().contains(&*directory.to_string_lossy()) => {
+            SandboxError::Elsewhere { directory, source }
+        }
+        error => error,
+    }
 }
 
 /// Creates a network of a sandbox.
