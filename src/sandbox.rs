@@ -264,7 +264,7 @@ async fn start_backend(plan: &SandboxPlan, scope: &Scope) -> Result<(Backend, Se
     match (local::LocalServer::start(plan, scope).await, unusable) {
         (Ok((server, password)), _) => Ok((Backend::Local(server), password)),
         (Err(local @ SandboxError::NoPostgres { .. }), Some(docker)) => Err(SandboxError::Neither {
-            wanted: plan.major.map(|major| major.to_string()).unwrap_or_default(),
+            wanted: plan.major.map_or_else(|| "server".to_owned(), |major| major.to_string()),
             docker: Box::new(docker),
             local: Box::new(local),
         }),
