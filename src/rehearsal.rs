@@ -50,7 +50,7 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
     let mut crew = crew(plan, &sandbox, &seeded);
     progress.phase(&Phase::Baseline);
     crew.start_for(RunNumber(1)).await;
-    let (baseline, ()) = tokio::join!(crew.baseline(), sandbox.settle());
+    let baseline = crew.baseline().await;
     let works = baseline.iter().all(|worker| {
         worker.new_session.ok() && worker.existing_session.as_ref().is_none_or(|probe| probe.ok())
     });

@@ -73,6 +73,9 @@ pub struct SandboxPlan {
 /// How long a server may take to answer its first query.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long a server that is up may take to let a session in.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// SQLSTATEs with which a session is refused while a server recovers: `cannot_connect_now`, and those of a
 /// connection that fails without a word.
 const RECOVERING: [&str; 3] = ["57P03", "08001", "08006"];
@@ -84,8 +87,6 @@ pub struct Sandbox {
     backend: Backend,
     /// The session that saw the server become ready.
     first: tokio::sync::Mutex<Option<Session>>,
-    /// A session that tells, as long as it answers, that the server has not crashed.
-    pulse: tokio::sync::Mutex<Option<Session>>,
 }
 
 enum Backend {
@@ -178,7 +179,7 @@ impl Sandbox {
             seed_cached: false,
         };
         let first = tokio::sync::Mutex::new(Some(session));
-        Ok(Self { facts, server, backend, first, pulse: tokio::sync::Mutex::default() })
+        Ok(Self { facts, server, backend, first })
     }
 
     /// How it was had.
@@ -202,26 +203,16 @@ impl Sandbox {
     }
 
     /// Waits until a server that has crashed has recovered, or is gone for good. Until then every session
-    /// would be refused, for a time that says nothing of the script.
+    /// would be refused, for a time that says nothing of the script. Only a new session is proof: one that
+    /// was open may answer once more before it hears of its server's end.
     pub async fn settle(&self) {
-        let mut pulse = self.pulse.lock().await;
-        if let Some(session) = pulse.take()
-            && let Ok(Ok(_)) = tokio::time::timeout(READY_DEADLINE, session.run("SELECT 1")).await
-        {
-            *pulse = Some(session);
-            return;
-        }
         let login = self.server.superuser_login(&DatabaseName::new("postgres"));
         let begun = Instant::now();
         while begun.elapsed() < READY_DEADLINE && self.backend.alive().await {
-            let left = READY_DEADLINE.saturating_sub(begun.elapsed());
-            // A server that was stopped, not ended, takes the connection and says nothing.
-            match tokio::time::timeout(left, Session::open(&self.server.endpoint, &login)).await {
-                Ok(Ok(session)) => {
-                    *pulse = Some(session);
-                    return;
-                }
+            match tokio::time::timeout(ANSWER, Session::open(&self.server.endpoint, &login)).await {
+                Ok(Ok(session)) => return session.close().await,
                 Ok(Err(failure)) if RECOVERING.contains(&failure.sqlstate.as_str()) => {}
+                // One that was stopped, not ended, takes the connection and says nothing: the workers tell.
                 Ok(Err(_)) | Err(_) => return,
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
