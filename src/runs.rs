@@ -2,9 +2,13 @@
 //!
 //! Knows nothing of workers or verdicts; where the program runs is its launcher's business.
 
+mod arrival;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use arrival::Arrivals;
 
 use crate::identifiers::{DatabaseName, RoleName, RunNumber, WorkerName};
 use crate::observations::{Ending, ScriptResult};

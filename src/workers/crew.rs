@@ -34,6 +34,7 @@ pub struct Tally {
 /// Workers at work while a script runs.
 pub struct Shift {
     stop: watch::Sender<bool>,
+    released: watch::Sender<bool>,
     clock: watch::Sender<Option<Instant>>,
     tasks: Vec<JoinHandle<(usize, Worker, Vec<Iteration>)>>,
     resting: Vec<(usize, Worker)>,
@@ -74,6 +75,7 @@ impl Crew {
     pub async fn begin_shift(&mut self) -> Shift {
         let (stop, stopped) = watch::channel(false);
         let (clock, time) = watch::channel(None);
+        let (released, free) = watch::channel(false);
         let (tell, mut told) = mpsc::unbounded_channel();
         let tally = Arc::new(Tally::default());
         let mut tasks = Vec::new();
@@ -83,7 +85,7 @@ impl Crew {
                 resting.push((place, worker));
                 continue;
             }
-            let (stopped, time) = (stopped.clone(), time.clone());
+            let (stopped, free, time) = (stopped.clone(), free.clone(), time.clone());
             let (tell, tally) = (tell.clone(), Arc::clone(&tally));
             tasks.push(tokio::spawn(async move {
                 let count = |completed: bool| {
@@ -94,7 +96,7 @@ impl Crew {
                     // Nobody listens any more only when the rehearsal is being given up.
                     let _ = tell.send(());
                 };
-                let seen = worker.iterate_while(&time, stopped, under_way, count).await;
+                let seen = worker.iterate_while(&time, free, stopped, under_way, count).await;
                 (place, worker, seen)
             }));
         }
@@ -104,7 +106,7 @@ impl Crew {
                 break;
             }
         }
-        Shift { stop, clock, tasks, resting, tally }
+        Shift { stop, clock, released, tasks, resting, tally }
     }
 
     /// Waits for the iterations in flight, then lets the workers take turns at their judged iterations.
@@ -142,6 +144,12 @@ impl Shift {
     /// The script starts now: times of iterations count from here.
     pub fn script_starts(&self) {
         let _ = self.clock.send(Some(Instant::now()));
+    }
+
+    /// Lets the workers go on after their first iteration.
+    pub fn release(&self) {
+        // Nobody listens when every worker rests.
+        let _ = self.released.send(true);
     }
 
     /// The script has ended: an iteration in flight is finished, and no other begins.

@@ -215,6 +215,7 @@ impl Worker {
     pub(super) async fn iterate_while(
         &mut self,
         clock: &watch::Receiver<Option<Instant>>,
+        mut released: watch::Receiver<bool>,
         mut stop: watch::Receiver<bool>,
         under_way: impl FnOnce(),
         finished_one: impl Fn(bool),
@@ -234,8 +235,13 @@ impl Worker {
             if *stop.borrow() {
                 break;
             }
+            let next = async {
+                // An error means that nobody can release it any more.
+                let _ = released.wait_for(|released| *released).await;
+                tokio::time::sleep_until(began + self.spec.every).await;
+            };
             tokio::select! {
-                () = tokio::time::sleep_until(began + self.spec.every) => {}
+                () = next => {}
                 // An error means that nobody can tell it to stop any more, which is to stop.
                 _ = stop.wait_for(|stop| *stop) => break,
             }
