@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anstream::stream::IsTerminal as _;
 
 use super::contain::contain;
-use super::interrupt::interrupted;
+use super::interrupt::{listen, next};
 use super::outputs::Outputs;
 use crate::cli::{CheckArgs, RunningArgs};
 use crate::failure::{Exit, Failure};
@@ -75,6 +75,8 @@ fn reported(document: &Document, outputs: &Outputs) -> Result<Exit, Failure> {
 
 /// Says how to connect and stays until it is told to end, which is no interruption then: the check has its result.
 async fn keep(plan: &Plan, rehearsed: &Rehearsed) {
+    // Before it is said that a signal is waited for.
+    let mut signals = listen();
     let role = plan.runs.last().map_or("postgres", |run| run.role.as_str());
     let (host, port) = rehearsed.sandbox.server().endpoint.host_and_port();
     anstream::eprintln!(
@@ -82,5 +84,5 @@ async fn keep(plan: &Plan, rehearsed: &Rehearsed) {
         rehearsed.sandbox.launcher().passfile().display(),
         plan.seed.database,
     );
-    interrupted().await;
+    next(&mut signals).await;
 }
