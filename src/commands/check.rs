@@ -59,13 +59,15 @@ pub(super) async fn in_sandbox(
         let verdict = judge(&rehearsed.observations);
         let document = document(&rehearsed.observations, &verdict);
         progress.clear();
-        let exit = reported(&document, outputs)?;
+        Ok((reported(&document, outputs)?, rehearsed))
+    };
+    let linger = async |(exit, rehearsed): (Exit, Rehearsed)| {
         if args.keep && exit == Exit::Fail {
             keep(plan, &rehearsed).await;
         }
-        Ok(exit)
+        exit
     };
-    contain(scope.clone(), &progress, work).await
+    contain(scope.clone(), &progress, work, linger).await
 }
 
 fn reported(document: &Document, outputs: &Outputs) -> Result<Exit, Failure> {

@@ -69,7 +69,7 @@ fn a_panic_leaves_nothing_behind(backend: Backend) -> Result<(), Failed> {
         assert!(!there, "this panic is wanted");
         Ok::<(), Failure>(())
     };
-    let result = wait(contain(scope.clone(), &progress, work))?;
+    let result = wait(contain(scope.clone(), &progress, work, std::future::ready))?;
     same("exit", result.map_err(|failure| failure.exit), Err(Exit::Defect))?;
     same("left", of(&name), Vec::new())
 }
