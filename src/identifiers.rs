@@ -116,7 +116,7 @@ impl Secret {
     }
 
     /// What the server stores of it for SCRAM. It takes a hash in the place of a password (PostgreSQL manual,
-    /// CREATE ROLE), which keeps the password out of its statements and takes half the time.
+    /// CREATE ROLE), which keeps the password out of its statements.
     pub fn stored_scram(&self) -> String {
         postgres_protocol::password::scram_sha_256(self.0.as_bytes())
     }

@@ -20,8 +20,8 @@ const ARRIVAL: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_secs(10);
 /// How long a script has the server to itself, but for the iterations under way when it started. Without it the
 /// outcome of a script of a few quick statements would depend on which of them an iteration falls between: a row
-/// that a worker inserts between `UPDATE … WHERE x IS NULL` and `SET NOT NULL` makes the script fail, in one
-/// run of a hundred.
+/// that a worker inserts between `UPDATE … WHERE x IS NULL` and `SET NOT NULL` makes the script fail, now and
+/// then.
 const HEAD_START: Duration = Duration::from_millis(200);
 
 /// A rehearsal that has ended, with its sandbox still up.
