@@ -64,7 +64,7 @@ fn a_panic_leaves_nothing_behind(backend: Backend) -> Result<(), Failed> {
     let plan = plan(backend, None);
     let progress = Progress::new(true, false);
     let work = async {
-        let sandbox = Sandbox::start(&plan, &scope, &[]).await?;
+        let sandbox = Sandbox::start(&plan, None, &scope, &[]).await?;
         let there = !of(&name).is_empty() && sandbox.log_if_gone().await.is_none();
         assert!(!there, "this panic is wanted");
         Ok::<(), Failure>(())
