@@ -220,7 +220,9 @@ impl From<SeedError> for Failure {
             }
             SeedError::Restore(RestoreError::Rows { .. }) => failure
                 .hint("a rehearsal needs no row of the original: dump it with `pg_dump --schema-only`")
-                .hint("or say dumped = \"skip\" under [data] to leave them out, dumped = \"load\" to load them"),
+                .hint(
+                    "or say dumped = \"skip\" under [data] to leave them out, dumped = \"load\" to load them",
+                ),
             SeedError::Restore(RestoreError::Command { .. }) => failure.hint(
                 "restore the file with psql into a database, and dump that with `pg_dump --schema-only`",
             ),

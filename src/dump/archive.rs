@@ -46,10 +46,7 @@ fn read(head: &[u8]) -> Option<DumpFacts> {
     }
     let database = reader.text()?;
     let server = reader.text()?;
-    Some(DumpFacts {
-        major: server.as_deref().and_then(major_of),
-        database: database.map(DatabaseName::new),
-    })
+    Some(DumpFacts { major: server.as_deref().and_then(major_of), database: database.map(DatabaseName::new) })
 }
 
 struct Reader<'a> {

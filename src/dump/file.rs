@@ -108,12 +108,16 @@ impl DumpError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Read { .. } => None,
-            Self::Compressed { .. } => Some("copy or dump it again: it is damaged, or not all of it is here".to_owned()),
+            Self::Compressed { .. } => {
+                Some("copy or dump it again: it is damaged, or not all of it is here".to_owned())
+            }
             Self::TooLarge { .. } => Some("dump it without its rows: pg_dump --schema-only".to_owned()),
             Self::UnknownCompression { path, program } => {
                 Some(format!("decompress it first: {program} -d {}", path.display()))
             }
-            Self::NoArchive { .. } => Some("name the directory that `pg_dump --format=directory` made".to_owned()),
+            Self::NoArchive { .. } => {
+                Some("name the directory that `pg_dump --format=directory` made".to_owned())
+            }
             Self::Encoding { .. } => Some("dump it again with `pg_dump --encoding=UTF8`".to_owned()),
         }
     }
@@ -131,7 +135,9 @@ impl DumpFile {
             return Ok(Self { path: path.to_owned(), content });
         }
         let mut bytes = Vec::new();
-        std::fs::File::open(full).and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes)).map_err(failed)?;
+        std::fs::File::open(full)
+            .and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes))
+            .map_err(failed)?;
         let bytes = decompressed(bytes, path)?;
         let content = match archive::head(&bytes).map(archive::facts) {
             Some(facts) => Content::Archive(Archive {
@@ -229,7 +235,8 @@ fn directory(full: &Path, path: &Path) -> Result<Archive, DumpError> {
     for entry in std::fs::read_dir(full).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(length) = entry.metadata().ok().filter(std::fs::Metadata::is_file).map(|data| data.len()) else {
+        let Some(length) = entry.metadata().ok().filter(std::fs::Metadata::is_file).map(|data| data.len())
+        else {
             continue;
         };
         left = left.checked_sub(length).ok_or_else(|| DumpError::TooLarge { path: path.to_owned() })?;
@@ -265,10 +272,8 @@ mod tests {
     fn compressed_dumps_are_what_they_were() {
         let gzip = gzip("SELECT 1;");
         assert_eq!(read(&gzip).unwrap().text(), Some("SELECT 1;"));
-        let zstd = ruzstd::encoding::compress_to_vec(
-            &b"SELECT 2;"[..],
-            ruzstd::encoding::CompressionLevel::Fastest,
-        );
+        let zstd =
+            ruzstd::encoding::compress_to_vec(&b"SELECT 2;"[..], ruzstd::encoding::CompressionLevel::Fastest);
         assert_eq!(read(&zstd).unwrap().text(), Some("SELECT 2;"));
         let twice = [zstd.clone(), zstd].concat();
         assert_eq!(read(&twice).unwrap().text(), Some("SELECT 2;SELECT 2;"));

@@ -29,7 +29,9 @@ pub(super) async fn ready(
     let noted = sandbox.note().map(serde_json::from_str);
     let clone = match noted {
         Some(Ok(clone)) => clone,
-        Some(Err(error)) => return Err(Failure::defect(&format!("it does not understand its own note: {error}"))),
+        Some(Err(error)) => {
+            return Err(Failure::defect(&format!("it does not understand its own note: {error}")));
+        }
         None => {
             let clone = match made(plan, &sandbox, scope).await {
                 Ok(clone) => clone,
@@ -79,9 +81,9 @@ async fn as_sql(
         Content::Archive(archive) => archive,
     };
     let unreadable = |error| {
-        Failure::from(error)
-            .within(format!("{} cannot be read", file.path.display()))
-            .hint("an archive is read by the pg_restore of its pg_dump's version or a newer one, and by no older")
+        Failure::from(error).within(format!("{} cannot be read", file.path.display())).hint(
+            "an archive is read by the pg_restore of its pg_dump's version or a newer one, and by no older",
+        )
     };
     if rows == DataInDump::Refuse {
         let contents = sandbox.pg_restore(archive, &["--list"], scope).await.map_err(unreadable)?;

@@ -29,8 +29,8 @@ use crate::identifiers::{DatabaseName, RoleName, Secret};
 use crate::postgres::{Endpoint, Login, SUPERUSER, Server, Session};
 use crate::programs::Launcher;
 use clones::Found;
-use engine::Engine;
 pub use clones::remove_older as remove_older_clones;
+use engine::Engine;
 pub use image::MAJORS;
 pub use reach::Reach;
 
@@ -188,9 +188,8 @@ impl DockerServer {
     ) -> Result<Vec<u8>, SandboxError> {
         const NAME: &str = "archive";
         let place = self.shared.join(NAME);
-        let mode = |path: &Path, mode: u32| {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
-        };
+        let mode =
+            |path: &Path, mode: u32| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
         let mut written = std::fs::create_dir(&place).and_then(|()| mode(&place, 0o755));
         for (name, bytes) in &archive.files {
             let path = place.join(name);

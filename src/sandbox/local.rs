@@ -311,9 +311,8 @@ fn start_over(
     scope: &Scope,
     cluster: &Arc<Cached>,
 ) -> std::io::Result<Started> {
-    let layered = cluster
-        .layer(plan, scope)
-        .and_then(|layers| start_postgres(installation, scope, true, Some(layers)));
+    let layered =
+        cluster.layer(plan, scope).and_then(|layers| start_postgres(installation, scope, true, Some(layers)));
     if let Ok(child) = layered {
         let lower = Some(Arc::clone(cluster));
         return Ok(Started { child, confined: true, password: cluster.password(), lower });

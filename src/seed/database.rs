@@ -47,8 +47,7 @@ pub(super) async fn create(
 /// The statement that creates the original's database, by the name that the clone gives it, and what it says.
 fn stated(plan: &SeedPlan, schema: &[PlainDump]) -> Option<(String, DatabaseStated)> {
     let items = schema.iter().flat_map(|dump| split(&dump.text).unwrap_or_default());
-    let mut all: Vec<_> =
-        items.filter_map(|item| Some((item.text, database_stated(item.text)?))).collect();
+    let mut all: Vec<_> = items.filter_map(|item| Some((item.text, database_stated(item.text)?))).collect();
     // The dump of a whole server has several.
     let at = all.iter().position(|(_, stated)| stated.name == plan.database).unwrap_or(0);
     if at >= all.len() {

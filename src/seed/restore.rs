@@ -73,13 +73,8 @@ impl Restore<'_> {
         self.become_bootstrap().await.map_err(whole)?;
         let roles = super::roles(self.session).await.map_err(whole)?.into_iter().collect();
         let treatments = Treatments::new(dump, self.database, self.rows);
-        let mut restoring = Restoring {
-            restore: self,
-            dump,
-            roles,
-            under_way: VecDeque::new(),
-            incomplete: false,
-        };
+        let mut restoring =
+            Restoring { restore: self, dump, roles, under_way: VecDeque::new(), incomplete: false };
         restoring.all(&items, treatments).await?;
         // A dump leaves its settings behind, and may have become another role.
         self.session.run("RESET SESSION AUTHORIZATION; RESET ALL").await.map(drop).map_err(whole)
@@ -100,7 +95,11 @@ impl<'r> Restoring<'r, '_> {
                 Treatment::End => break,
                 Treatment::NotUnderstood => {
                     let command = item.text.split_whitespace().next().unwrap_or_default().to_owned();
-                    return Err(RestoreError::Command { path: self.dump.path.clone(), line: item.line, command });
+                    return Err(RestoreError::Command {
+                        path: self.dump.path.clone(),
+                        line: item.line,
+                        command,
+                    });
                 }
                 Treatment::Send(sql) => {
                     if self.names_unknown_role(item.text) {
@@ -183,12 +182,7 @@ impl<'r> Restoring<'r, '_> {
     async fn make_roles(&mut self, statement: &str) -> bool {
         let mut made = false;
         for role in roles_named(statement) {
-            made |= self
-                .restore
-                .session
-                .run(&format!("CREATE ROLE {} LOGIN", role.quoted()))
-                .await
-                .is_ok();
+            made |= self.restore.session.run(&format!("CREATE ROLE {} LOGIN", role.quoted())).await.is_ok();
             self.roles.insert(role);
         }
         made

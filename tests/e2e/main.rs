@@ -8,9 +8,12 @@
 #![allow(missing_docs, clippy::expect_used, clippy::print_stderr, clippy::indexing_slicing)]
 
 mod bad_input;
+mod clones;
 mod demo;
 mod dumps;
+mod formats;
 mod leftovers;
+mod original;
 mod outages;
 mod reports;
 mod sandboxes;
@@ -39,6 +42,7 @@ fn main() -> std::process::ExitCode {
     let mut trials = Vec::new();
     for tests in [
         bad_input::TESTS,
+        clones::TESTS,
         demo::TESTS,
         leftovers::TESTS,
         reports::TESTS,
@@ -61,6 +65,15 @@ fn main() -> std::process::ExitCode {
             let test = *test;
             let trial = Trial::test(format!("{backend}::{name}"), move || test(backend));
             trials.push(trial.with_ignored_flag(!machine.has(backend)));
+        }
+    }
+    // Their dumps are made by the programs of a PostgreSQL on this machine.
+    for (name, test) in formats::TESTS {
+        for backend in Backend::ALL {
+            let test = *test;
+            let trial = Trial::test(format!("{backend}::{name}"), move || test(backend));
+            let can = machine.has(backend) && machine.has(Backend::Local);
+            trials.push(trial.with_ignored_flag(!can));
         }
     }
     for (name, test) in dumps::all() {

@@ -129,7 +129,7 @@ fn reached_through_a_port(backend: Backend) -> Result<(), Failed> {
 }
 
 async fn use_port(plan: &SandboxPlan, scope: &Scope) -> Result<(), Failed> {
-    let sandbox = Sandbox::start(plan, scope, &[]).await.map_err(|error| format!("{error:?}"))?;
+    let sandbox = Sandbox::start(plan, None, scope, &[]).await.map_err(|error| format!("{error:?}"))?;
     let server = sandbox.server();
     let Endpoint::Tcp(address) = server.endpoint else {
         return Err(format!("reached at {:?}", server.endpoint).into());

@@ -72,7 +72,9 @@ const TOP: usize = 20;
 
 /// Whether `pg_dump` wrote a text, rather than a person.
 fn is_dumped(text: &str) -> bool {
-    let says = |line: &str| line.starts_with("-- Dumped by pg_dump") || line == "-- PostgreSQL database cluster dump";
+    let says = |line: &str| {
+        line.starts_with("-- Dumped by pg_dump") || line == "-- PostgreSQL database cluster dump"
+    };
     text.lines().take(TOP).any(says)
 }
 
@@ -83,11 +85,13 @@ pub(super) fn complete(dump: &PlainDump) -> Result<(), RestoreError> {
     }
     let first = |line: &str| FRAMES.iter().find(|(first, _)| line == *first);
     match dump.text.lines().take(TOP).find_map(first) {
-        Some((_, last)) if !dump.text.lines().rev().any(|line| line == *last) => Err(RestoreError::Truncated {
-            path: dump.path.clone(),
-            line: dump.text.lines().count(),
-            what: format!("the dump ends here, without the line '{last}' that every dump ends with"),
-        }),
+        Some((_, last)) if !dump.text.lines().rev().any(|line| line == *last) => {
+            Err(RestoreError::Truncated {
+                path: dump.path.clone(),
+                line: dump.text.lines().count(),
+                what: format!("the dump ends here, without the line '{last}' that every dump ends with"),
+            })
+        }
         _ => Ok(()),
     }
 }

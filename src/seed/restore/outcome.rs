@@ -95,7 +95,8 @@ fn missing(words: &[Word]) -> Option<String> {
     let (create, rest) = words.split_first()?;
     let at = rest.iter().position(|word| word.is("extension") || word.is("language"))?;
     // `CREATE FUNCTION … LANGUAGE x` comes here too, and makes no language.
-    let makes = |word: &Word| ["or", "replace", "trusted", "procedural"].iter().any(|keyword| word.is(keyword));
+    let makes =
+        |word: &Word| ["or", "replace", "trusted", "procedural"].iter().any(|keyword| word.is(keyword));
     if !create.is("create") || !rest.iter().take(at).all(makes) {
         return None;
     }

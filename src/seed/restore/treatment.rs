@@ -88,7 +88,11 @@ impl Treatments {
         // Without a name it stays where it is; the last two are where roles are made.
         let stays = ["", "-", "postgres", "template1"].contains(&name.as_str());
         self.elsewhere = !stays && !self.is_clone(&name);
-        if self.elsewhere { self.other(&format!("everything in database {name}")) } else { Treatment::Nothing }
+        if self.elsewhere {
+            self.other(&format!("everything in database {name}"))
+        } else {
+            Treatment::Nothing
+        }
     }
 
     fn is_clone(&self, name: &str) -> bool {
@@ -120,7 +124,8 @@ impl Treatments {
             }
             "tablespace" if is(0, "create") => {
                 let owner = is(3, "owner").then(|| RoleName::new(name(4)).quoted());
-                let alter = |owner| format!("ALTER TABLESPACE {} OWNER TO {owner}", quote_identifier(name(2)));
+                let alter =
+                    |owner| format!("ALTER TABLESPACE {} OWNER TO {owner}", quote_identifier(name(2)));
                 let statement = owner.map_or_else(|| "SELECT".to_owned(), alter).into();
                 Treatment::Tablespace { name: name(2).to_owned(), statement }
             }
@@ -172,14 +177,13 @@ fn setting<'t>(statement: Cow<'t, str>, words: &[&Word]) -> Treatment<'t> {
 fn subscription<'t>(statement: Cow<'t, str>, words: &[&Word]) -> Treatment<'t> {
     let first = |keyword: &str| words.first().is_some_and(|word| word.is(keyword));
     let has = |keyword: &str| words.iter().any(|word| word.is(keyword));
-    let says_no = |word: &Word| {
-        matches!(word, Word::Bare(text) | Word::Text(text) if ["false", "off", "no"].contains(&text.as_str()))
-    };
-    let unconnected = words.windows(3).any(|three| {
-        matches!(three, [connect, Word::Sign('='), no] if connect.is("connect") && says_no(no))
-    });
+    let says_no = |word: &Word| matches!(word, Word::Bare(text) | Word::Text(text) if ["false", "off", "no"].contains(&text.as_str()));
+    let unconnected = words
+        .windows(3)
+        .any(|three| matches!(three, [connect, Word::Sign('='), no] if connect.is("connect") && says_no(no)));
     let connects = (first("create") && !unconnected)
-        || (first("alter") && ["enable", "refresh", "publication", "connection"].iter().any(|word| has(word)));
+        || (first("alter")
+            && ["enable", "refresh", "publication", "connection"].iter().any(|word| has(word)));
     if !connects {
         return Treatment::Alone(statement);
     }
@@ -258,7 +262,8 @@ mod tests {
 
     #[test]
     fn nothing_connects_to_another_server() {
-        let kept = "CREATE SUBSCRIPTION a CONNECTION 'host=b' PUBLICATION d WITH (connect = false, slot_name = 'a')";
+        let kept =
+            "CREATE SUBSCRIPTION a CONNECTION 'host=b' PUBLICATION d WITH (connect = false, slot_name = 'a')";
         assert_eq!(
             treated(&format!(
                 "CREATE SUBSCRIPTION a CONNECTION 'host=b password=c' PUBLICATION d;\n{kept};\n\
