@@ -145,10 +145,7 @@ impl Sandbox {
         let begun = Instant::now();
         let Begun { server: backend, login: (superuser, password), note } =
             start_backend(plan, clone, scope).await?;
-        if clone.is_none() || note.is_some() {
-            // Programs share the network of a server that stays.
-            prepare(&backend, places);
-        }
+        prepare(&backend, places);
         let mut server = Server { endpoint: backend.endpoint(), superuser, password };
         let login = server.superuser_login(&DatabaseName::new("postgres"));
         let ready = wait_until_ready(&server.endpoint, &login, READY_DEADLINE, || backend.alive()).await;
@@ -210,14 +207,17 @@ impl Sandbox {
         plan: &SandboxPlan,
         note: String,
         scope: &Scope,
-        places: &[Place],
     ) -> Result<(), SandboxError> {
         let restarted = match &mut self.backend {
             Backend::Local(server) => server.keep(plan, self.server.password.clone(), note, scope).await?,
-            Backend::Docker(server) => server.keep(note, scope).await?,
+            Backend::Docker(server) if server.keeps() => {
+                let login = self.server.superuser_login(&DatabaseName::new("postgres"));
+                let session = Session::open(&self.server.endpoint, &login).await;
+                server.keep(session.map_err(SandboxError::Setup)?, note, scope).await?
+            }
+            Backend::Docker(_) => false,
         };
         if restarted {
-            self.server.endpoint = self.backend.endpoint();
             let login = self.server.superuser_login(&DatabaseName::new("postgres"));
             let alive = || self.backend.alive();
             let ready = wait_until_ready(&self.server.endpoint, &login, READY_DEADLINE, alive).await;
@@ -229,14 +229,14 @@ impl Sandbox {
             };
             *self.first.get_mut() = Some(session);
         }
-        prepare(&self.backend, places);
         Ok(())
     }
 
     /// Waits until the clone is kept, if it is to be. No script may run before.
     pub async fn kept(&self) {
-        if let Backend::Local(server) = &self.backend {
-            server.kept().await;
+        match &self.backend {
+            Backend::Local(server) => server.kept().await,
+            Backend::Docker(server) => server.kept().await,
         }
     }
 

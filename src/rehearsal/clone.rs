@@ -38,7 +38,7 @@ pub(super) async fn ready(
                 Err(failure) => return Err(with_log(failure, &sandbox).await),
             };
             let note = serde_json::to_string(&clone).map_err(|error| Failure::defect(&error.to_string()))?;
-            sandbox.keep(&plan.sandbox, note, scope, places).await?;
+            sandbox.keep(&plan.sandbox, note, scope).await?;
             clone
         }
     };

@@ -55,8 +55,8 @@ const CPUS_LIMIT: i64 = 2;
 const RELOADED: Duration = Duration::from_secs(10);
 
 /// Makes the cluster unless it is there, and becomes the server: `$1` is the cluster's directory, `$2` its
-/// bootstrap superuser, `$3` the directory of the configuration; the rest is the server's. An image of ours has a
-/// cluster ready.
+/// bootstrap superuser, `$3` the directory of the configuration, `$4` where a copy is put when the server stops for
+/// the first time, after which it starts again; the rest is the server's. An image of ours has a cluster ready.
 const START: &str = r#"set -e
 umask 077
 if [ ! -s "$1/PG_VERSION" ]; then
@@ -71,9 +71,22 @@ if [ ! -s "$1/PG_VERSION" ]; then
 fi
 if [ -f "$3/first.sql" ]; then postgres --single -D "$1" postgres < "$3/first.sql" >/dev/null; fi
 data=$1
-shift 3
+config=$3
+copy=$4
+shift 4
+if [ -n "$copy" ]; then
+  postgres -D "$data" "$@" </dev/null || exit
+  if mkdir -p "$copy" && cp -R "$data" "$copy"; then echo copied; else echo failed; fi >"$config/copy"
+fi
 exec postgres -D "$data" "$@"
 "#;
+/// Ends the server in good order (PostgreSQL manual, 18.5). Its own session says it, since only the server knows its
+/// process number.
+const STOP: &str = "COPY (SELECT) TO PROGRAM 'kill -INT $(head -n 1 postmaster.pid)'";
+/// The file in which the container says that its copy is made, in the directory of the configuration.
+const COPY: &str = "copy";
+/// How long a server may take to stop and to be copied.
+const COPIED: Duration = Duration::from_secs(300);
 
 /// Chooses the image of a server, and pulls it where the engine does not have it.
 pub(super) async fn choose_image(
@@ -100,6 +113,8 @@ pub(super) struct DockerServer {
     launcher: Arc<programs::DockerLauncher>,
     /// What the clone will be called that is kept, by whoever has the right to.
     to_keep: Option<(Key, Claim)>,
+    /// An image of the clone that is being made.
+    keeping: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 impl DockerServer {
@@ -120,15 +135,18 @@ impl DockerServer {
         let shared = scope.directory().join("shared");
         let password = configuration(&shared, plan, &role, reach)
             .map_err(SandboxError::io(format!("cannot prepare {}", shared.display())))?;
-        let directory = if matches!(found, Found::Nothing) { MEMORY } else { KEPT };
+        let was_kept = matches!(found, Found::Kept { .. });
+        let directory = if was_kept { KEPT } else { MEMORY };
+        let copy = if matches!(found, Found::ToKeep(..)) { KEPT } else { "" };
         let mut command: Vec<String> = ["sh", "-c", START, "sh"].into_iter().map(str::to_owned).collect();
-        command.extend([format!("{directory}/data"), plan.bootstrap.to_string(), MOUNT.to_owned()]);
+        command.extend([format!("{directory}/data"), plan.bootstrap.to_string()]);
+        command.extend([MOUNT.to_owned(), copy.to_owned()]);
         command.extend(fixed_settings(reach.listen(), PORT, MOUNT));
         command.extend(["-c".to_owned(), format!("hba_file={MOUNT}/pg_hba.conf")]);
         let in_memory = HashMap::from([(MEMORY.to_owned(), "mode=1777".to_owned())]);
         let mut host = HostConfig {
             mounts: Some(vec![engine::mount(&shared, MOUNT, false)]),
-            tmpfs: matches!(found, Found::Nothing).then_some(in_memory),
+            tmpfs: (!was_kept).then_some(in_memory),
             shm_size: Some(256 << 20),
             ..confined(engine)
         };
@@ -157,27 +175,82 @@ impl DockerServer {
             image.clone(),
         ));
         let docker = docker.clone();
-        let server = Self { docker, container, image, shared, reach, address, launcher, to_keep };
+        let server = Self {
+            docker,
+            container,
+            image,
+            shared,
+            reach,
+            address,
+            launcher,
+            to_keep,
+            keeping: tokio::sync::Mutex::default(),
+        };
         Ok(Begun { server, login: (role, password), note })
     }
 
-    /// Keeps the clone, if that is wanted: stops the server, makes an image of its container and starts it again.
-    /// Says whether it did.
-    pub(super) async fn keep(&mut self, note: String, scope: &Scope) -> Result<bool, SandboxError> {
+    /// Keeps the clone, if that is wanted: has the server stop, be copied and start again, and then makes an image
+    /// of the container meanwhile. `session` is a superuser's, the last one. Says whether it did.
+    pub(super) async fn keep(
+        &mut self,
+        session: Session,
+        note: String,
+        scope: &Scope,
+    ) -> Result<bool, SandboxError> {
         let Some((key, claim)) = self.to_keep.take() else {
             return Ok(false);
         };
-        // It has done its work, and would do it once more.
+        // It has done its work, and would undo what came after.
         let _ = std::fs::remove_file(self.shared.join(FIRST));
-        engine::stop(&self.docker, &self.container).await?;
-        if let Err(error) = clones::keep(&self.docker, &self.container, &key, &note).await {
-            scope.tell(&format!("the clone is not kept: {error}"));
+        // It ends this session too, mostly before it is answered.
+        let _ = session.run(STOP).await;
+        session.close().await;
+        let copied = self.copied().await?;
+        if !copied {
+            scope.tell("the clone is not kept: there is no room for it in the container");
+            return Ok(true);
         }
-        drop(claim);
-        engine::start_again(&self.docker, &self.container).await?;
-        self.address = self.reach.address(&self.docker, &self.container).await?;
-        clones::bound(&self.docker).await;
+        let (docker, container, scope) = (self.docker.clone(), self.container.clone(), scope.clone());
+        let keeping = tokio::spawn(async move {
+            let _claim = claim;
+            match clones::keep(&docker, &container, &key, &note).await {
+                Ok(()) => clones::bound(&docker).await,
+                Err(error) => scope.tell(&format!("the clone is not kept: {error}")),
+            }
+        });
+        *self.keeping.lock().await = Some(keeping);
         Ok(true)
+    }
+
+    /// Whether [`DockerServer::keep`] has something to do.
+    pub(super) fn keeps(&self) -> bool {
+        self.to_keep.is_some()
+    }
+
+    /// Waits until the container says what became of the copy.
+    async fn copied(&self) -> Result<bool, SandboxError> {
+        let begun = tokio::time::Instant::now();
+        loop {
+            match std::fs::read_to_string(self.shared.join(COPY)) {
+                Ok(said) if said.ends_with('\n') => return Ok(said == "copied\n"),
+                _ if begun.elapsed() > COPIED => {
+                    return Err(SandboxError::Docker(format!("its server did not stop within {COPIED:?}")));
+                }
+                _ if !self.alive().await => {
+                    let output = self.log_tail().await;
+                    return Err(SandboxError::Program { program: "postgres".to_owned(), output });
+                }
+                _ => tokio::time::sleep(Duration::from_millis(2)).await,
+            }
+        }
+    }
+
+    /// Waits until the clone is kept, after which a script may run.
+    pub(super) async fn kept(&self) {
+        if let Some(keeping) = self.keeping.lock().await.take() {
+            // Its only error is a panic, after which nothing is kept.
+            let _ = keeping.await;
+        }
     }
 
     /// What the container's `pg_restore` makes of an archive, which is put into the directory that it shares.

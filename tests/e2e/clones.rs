@@ -104,7 +104,7 @@ fn a_clone_is_kept_and_found_again(backend: Backend) -> Result<(), Failed> {
 fn a_kept_clone_is_like_a_new_one(backend: Backend) -> Result<(), Failed> {
     let kept = Kept::new()?;
     let script = "#!/bin/bash\nset -e\npsql -XAt <<'SQL'\nSELECT rolname, rolsuper, rolpassword LIKE 'SCRAM%' FROM pg_authid ORDER BY 1;\n\
-                  SELECT name, regexp_replace(setting, 'thirdrun-[0-9a-f]+', ''), source FROM pg_settings WHERE source NOT IN ('default', 'client', 'command line') ORDER BY 1;\n\
+                  SELECT name, regexp_replace(setting, '^/.*/', ''), source FROM pg_settings WHERE source NOT IN ('default', 'client', 'command line') ORDER BY 1;\n\
                   SELECT datname FROM pg_database ORDER BY 1;\nSELECT max(id), count(*) < 10 FROM public.orders WHERE total <> 10;\nSQL\n\
                   pg_dumpall -s | grep -vE 'restrict|PASSWORD'\nexit 3\n";
     kept.rehearsal.file("s.sql", "").file("s.sh", script);

@@ -69,15 +69,20 @@ async fn kept(docker: &Docker, key: &Key) -> Option<Found> {
     Some(Found::Kept { image, note })
 }
 
-/// Makes an image of a container whose server was stopped.
+/// Makes an image of a container in which a copy of the stopped server was put aside. The server itself is in memory,
+/// so that nothing in the container changes meanwhile.
 pub(super) async fn keep(
     docker: &Docker,
     container: &str,
     key: &Key,
     note: &str,
 ) -> Result<(), bollard::errors::Error> {
-    let options =
-        CommitContainerOptionsBuilder::new().container(container).repo(IMAGE).tag(key.digits()).build();
+    let options = CommitContainerOptionsBuilder::new()
+        .container(container)
+        .repo(IMAGE)
+        .tag(key.digits())
+        .pause(false)
+        .build();
     // An image has the labels of its container unless it has others of that name; those would make whatever is
     // started from it look like the sandbox's own.
     let labels = [

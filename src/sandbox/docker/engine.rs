@@ -11,8 +11,8 @@ use bollard::models::{
     ContainerCreateBody, ContainerSummary, Mount, MountType, Network, NetworkCreateRequest,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
-    ListNetworksOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 use futures_util::StreamExt as _;
 
@@ -25,8 +25,6 @@ pub(super) const SESSION: &str = "thirdrun.session";
 pub(super) const HOST: &str = "thirdrun.host";
 /// The directory whose lock that thirdrun holds.
 pub(super) const DIRECTORY: &str = "thirdrun.directory";
-/// How long a server gets for a shutdown in good order, which writes everything.
-const STOPPED: Duration = Duration::from_secs(60);
 /// How long the engine may take to answer at all.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Lines of a log that are shown.
@@ -144,32 +142,6 @@ pub(super) async fn make_network(
     network.labels.get_or_insert_default().extend(labels(scope));
     let docker = docker.clone();
     make(scope, async move { docker.create_network(network).await.map(drop) }).await
-}
-
-/// Stops a container by ending its server in good order, so that nothing has to be recovered (PostgreSQL manual,
-/// 18.5).
-pub(super) async fn stop(docker: &Docker, container: &str) -> Result<(), SandboxError> {
-    let options = KillContainerOptionsBuilder::new().signal("SIGINT").build();
-    let stopped = async {
-        docker.kill_container(container, Some(options)).await?;
-        let mut ended = std::pin::pin!(docker.wait_container(container, None));
-        ended.next().await.transpose()
-    };
-    match tokio::time::timeout(STOPPED, stopped).await {
-        Ok(Ok(_)) => Ok(()),
-        // The driver takes an exit status that is not 0 for an error of its own.
-        Ok(Err(_)) => Err(SandboxError::Program {
-            program: "postgres".to_owned(),
-            output: log_tail(docker, container).await,
-        }),
-        Err(_) => Err(SandboxError::Docker(format!("its container did not end within {STOPPED:?}"))),
-    }
-}
-
-/// Starts a container that was stopped.
-pub(super) async fn start_again(docker: &Docker, container: &str) -> Result<(), SandboxError> {
-    let started = docker.start_container(container, None).await;
-    started.map_err(|error| SandboxError::Engine(Box::new(error)))
 }
 
 /// Runs a command in a container to its end; says what it printed.
