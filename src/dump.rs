@@ -10,7 +10,10 @@ mod file;
 mod script;
 mod words;
 
-pub use facts::{DatabaseStated, DumpFacts, StatedPassword, database_stated, roles_named, stated_password};
+pub use facts::{
+    DatabaseStated, DumpFacts, StatedPassword, database_stated, databases_stated, roles_named,
+    stated_password,
+};
 pub use file::{Archive, Content, DumpError, DumpFile, PlainDump};
 pub use script::{Item, ItemKind, ScriptError, split};
 pub use words::{Word, words, words_at};

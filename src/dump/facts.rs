@@ -22,10 +22,14 @@ impl DumpFacts {
             .take(60)
             .find_map(|line| line.strip_prefix("-- Dumped from database version "))
             .and_then(major_of);
-        let database =
-            text.lines().filter(|line| line.starts_with("CREATE DATABASE ")).find_map(database_stated);
-        Self { major, database: database.map(|stated| stated.name) }
+        Self { major, database: databases_stated(text).next() }
     }
+}
+
+/// The databases that a dump creates: that of a whole server has several.
+pub fn databases_stated(text: &str) -> impl Iterator<Item = DatabaseName> {
+    let created = text.lines().filter(|line| line.starts_with("CREATE DATABASE "));
+    created.filter_map(database_stated).map(|stated| stated.name)
 }
 
 /// The major version in a text like `15.18 (Debian …)`.

@@ -11,6 +11,11 @@ pub const TESTS: &[Test] = &[
     ("seeding::stored_kinds_of_password_are_kept", stored_kinds_of_password_are_kept),
     ("seeding::an_ordinary_postgres_stays_ordinary", an_ordinary_postgres_stays_ordinary),
     ("seeding::missing_extensions_can_be_skipped", missing_extensions_can_be_skipped),
+    ("seeding::what_builds_on_a_missing_extension_is_listed", what_builds_on_a_missing_extension_is_listed),
+    ("seeding::tablespaces_lie_in_the_sandbox", tablespaces_lie_in_the_sandbox),
+    ("seeding::nothing_connects_to_another_server", nothing_connects_to_another_server),
+    ("seeding::servers_triggers_and_settings_are_kept", servers_triggers_and_settings_are_kept),
+    ("seeding::the_dump_of_a_whole_server", the_dump_of_a_whole_server),
     ("seeding::every_table_gets_its_rows", every_table_gets_its_rows),
     ("seeding::hba_lines_come_first", hba_lines_come_first),
 ];
@@ -109,6 +114,172 @@ fn missing_extensions_can_be_skipped(backend: Backend) -> Result<(), Failed> {
     let report = rehearsal.file("s.sql", "SELECT 1;").report(backend, &["s.sql", "--runs", "1"], 0)?;
     let skipped = report["clone"]["skipped"][0]["object"].as_str().unwrap_or_default().to_owned();
     same(&skipped, skipped.contains("no_such_extension"), true)
+}
+
+/// The objects that the clone does not have, by the report.
+fn skipped(report: &serde_json::Value) -> Vec<String> {
+    let all = report["clone"]["skipped"].as_array().map(Vec::as_slice).unwrap_or_default();
+    all.iter().map(|one| one["object"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+fn what_builds_on_a_missing_extension_is_listed(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(&format!("[clone]\nextensions = 'skip-missing'\n{READER}"));
+    rehearsal.file(
+        "schema.sql",
+        &format!(
+            "CREATE EXTENSION IF NOT EXISTS nowhere_gis WITH SCHEMA public;\n\
+             COMMENT ON EXTENSION nowhere_gis IS 'shapes';\n\
+             CREATE TABLE public.places (id int, at public.shape);\n\
+             ALTER TABLE public.places OWNER TO shop_owner;\n{}",
+            crate::support::SCHEMA
+        ),
+    );
+    let report = rehearsal.file("s.sql", "SELECT 1;").report(backend, &["s.sql", "--runs", "1"], 0)?;
+    same(
+        "what is skipped",
+        skipped(&report),
+        [
+            "extension nowhere_gis",
+            "COMMENT ON EXTENSION nowhere_gis IS 'shapes'",
+            "CREATE TABLE public.places (id int, at public.shape)",
+            "ALTER TABLE public.places OWNER TO shop_owner",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    )
+}
+
+/// What a session of a superuser says of the clone, condition by condition, and the report.
+fn clone_of(
+    backend: Backend,
+    rehearsal: &Rehearsal,
+    conditions: &[&str],
+) -> Result<serde_json::Value, Failed> {
+    asserted(rehearsal, backend, conditions)?;
+    rehearsal.report(backend, &["s.sh", "--runs", "1"], 0)
+}
+
+fn tablespaces_lie_in_the_sandbox(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(READER);
+    rehearsal
+        .file(
+            "roles.sql",
+            &format!(
+                "{}\nCREATE TABLESPACE fast OWNER shop_owner LOCATION '/mnt/fast';\n",
+                crate::support::ROLES
+            ),
+        )
+        .file(
+            "schema.sql",
+            &format!(
+                "{}\nSET default_tablespace = fast;\nCREATE TABLE public.quick (i int);\n\
+                 SET default_tablespace = slow;\nCREATE INDEX slow_index ON public.quick (i);\n\
+                 SET default_tablespace = '';\nCREATE TABLE public.usual (i int);\n",
+                crate::support::SCHEMA
+            ),
+        );
+    let place = "spcname FROM pg_class c LEFT JOIN pg_tablespace t ON t.oid = reltablespace WHERE relname =";
+    let report = clone_of(
+        backend,
+        &rehearsal,
+        &[
+            &format!("'fast' = {place} 'quick'"),
+            &format!("'slow' = {place} 'slow_index'"),
+            "reltablespace = 0 FROM pg_class WHERE relname = 'usual'",
+            "spcowner = 'shop_owner'::regrole FROM pg_tablespace WHERE spcname = 'fast'",
+        ],
+    )?;
+    let locations = ["the location of tablespace fast", "the location of tablespace slow"];
+    same("what is skipped", skipped(&report), locations.map(str::to_owned).to_vec())
+}
+
+fn nothing_connects_to_another_server(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(READER);
+    let subscription = |name: &str, with: &str| {
+        format!(
+            "CREATE SUBSCRIPTION {name} CONNECTION 'host=127.0.0.2 password=hunter2' PUBLICATION p{with};\n"
+        )
+    };
+    rehearsal.file(
+        "schema.sql",
+        &format!(
+            "{}\n{}{}ALTER SUBSCRIPTION kept ENABLE;\nCREATE PUBLICATION all_of_it FOR ALL TABLES;\n",
+            crate::support::SCHEMA,
+            subscription("kept", " WITH (connect = false, slot_name = 'kept')"),
+            subscription("connecting", ""),
+        ),
+    );
+    let report = clone_of(
+        backend,
+        &rehearsal,
+        &[
+            "array_agg(subname::text) = '{kept}' AND NOT bool_or(subenabled) FROM pg_subscription",
+            "puballtables FROM pg_publication",
+        ],
+    )?;
+    let left = ["subscription connecting", "a change of subscription kept"];
+    same("what is skipped", skipped(&report), left.map(str::to_owned).to_vec())?;
+    same("a password in the report", report.to_string().contains("hunter2"), false)
+}
+
+fn servers_triggers_and_settings_are_kept(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(READER);
+    rehearsal
+        .file(
+            "roles.sql",
+            &format!(
+                "{}\nALTER ROLE svc_reader SET work_mem TO '7MB';\nALTER ROLE svc_reader SET no_such_setting TO '1';\n",
+                crate::support::ROLES
+            ),
+        )
+        .file(
+            "schema.sql",
+            &format!(
+                "SET a_setting_of_the_future = 0;\nCREATE EXTENSION postgres_fdw WITH SCHEMA public;\n\
+                 CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.2');\n\
+                 CREATE USER MAPPING FOR svc_reader SERVER far OPTIONS (password 'hunter2');\n\
+                 CREATE FOREIGN TABLE public.far_away (i int NOT NULL) SERVER far;\n{}\n\
+                 CREATE FUNCTION public.no() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN RAISE NOTICE 'seen'; END$$;\n\
+                 CREATE EVENT TRIGGER watcher ON ddl_command_end EXECUTE FUNCTION public.no();\n\
+                 ALTER DATABASE app SET statement_timeout TO '9s';\nALTER DATABASE app OWNER TO shop_owner;\n",
+                crate::support::SCHEMA
+            ),
+        );
+    let report = clone_of(
+        backend,
+        &rehearsal,
+        &[
+            "srvoptions::text = '{host=127.0.0.2}' FROM pg_foreign_server",
+            "relkind = 'f' FROM pg_class WHERE relname = 'far_away'",
+            "evtenabled = 'O' FROM pg_event_trigger WHERE evtname = 'watcher'",
+            "rolconfig::text = '{work_mem=7MB}' FROM pg_roles WHERE rolname = 'svc_reader'",
+            "current_setting('statement_timeout') = '9s'",
+            "datdba = 'shop_owner'::regrole FROM pg_database WHERE datname = 'app'",
+        ],
+    )?;
+    let settings = ["setting no_such_setting", "setting a_setting_of_the_future"];
+    same("what is skipped", skipped(&report), settings.map(str::to_owned).to_vec())?;
+    same("a password in the report", report.to_string().contains("hunter2"), false)
+}
+
+fn the_dump_of_a_whole_server(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(&format!("[clone]\ndatabase = 'shop'\n{READER}"));
+    rehearsal.file(
+        "schema.sql",
+        &format!(
+            "CREATE DATABASE other;\nCREATE DATABASE shop WITH TEMPLATE = template0 ENCODING = 'UTF8';\n\
+             \\connect template1\n\\connect other\nCREATE TABLE public.stranger (i int);\n\
+             \\connect shop\n{}",
+            crate::support::SCHEMA
+        ),
+    );
+    let report = clone_of(
+        backend,
+        &rehearsal,
+        &["to_regclass('public.stranger') IS NULL", "current_database() = 'shop'"],
+    )?;
+    let others = ["database other", "everything in database other"];
+    same("what is skipped", skipped(&report), others.map(str::to_owned).to_vec())
 }
 
 fn every_table_gets_its_rows(backend: Backend) -> Result<(), Failed> {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::error::{is_insert, table_of};
-use crate::dump::{DumpFacts, Item, ItemKind, PlainDump, Word, words_at};
+use crate::dump::{Item, ItemKind, PlainDump, Word, databases_stated, words_at};
 use crate::identifiers::{DatabaseName, RoleName, quote_identifier};
 use crate::observations::Skipped;
 use crate::seed::DataInDump;
@@ -47,7 +47,9 @@ pub(super) struct Treatments {
 
 impl Treatments {
     pub(super) fn new(dump: &PlainDump, database: &DatabaseName, rows: DataInDump) -> Self {
-        let original = DumpFacts::read(&dump.text).database;
+        let stated: Vec<DatabaseName> = databases_stated(&dump.text).collect();
+        // Where one has the clone's name already, no other stands for it.
+        let original = if stated.contains(database) { None } else { stated.into_iter().next() };
         Self { database: database.clone(), original, rows, elsewhere: false }
     }
 
