@@ -151,6 +151,9 @@ impl From<SandboxError> for Failure {
                 failure.hint("`thirdrun doctor` says what can be used here; --backend local needs no Docker")
             }
             SandboxError::NoImage { .. } | SandboxError::Elsewhere { .. } => failure.hints_for(&error),
+            SandboxError::Packages { .. } => {
+                failure.hint("name the packages under [clone] as the image's own package manager knows them")
+            }
             SandboxError::Program { .. }
             | SandboxError::NotReady { .. }
             | SandboxError::Setup(_)
@@ -208,10 +211,12 @@ impl From<SeedError> for Failure {
                 failure.chain.extend(detail.iter().cloned());
                 let extension = statement.to_ascii_lowercase().starts_with("create extension");
                 if extension && matches!(sqlstate.as_str(), "0A000" | "58P01") {
-                    failure = failure.hint(
-                        "install the extension's package beside the server, or leave it out with \
-                         extensions = \"skip-missing\" under [clone]",
-                    );
+                    failure = failure
+                        .hint(
+                            "with Docker, packages = [\"…\"] under [clone] installs the extension's package; \
+                             for a local server install it yourself",
+                        )
+                        .hint("or leave it out with extensions = \"skip-missing\" under [clone]");
                 }
                 match hint {
                     Some(hint) => failure.hint(format!("the server says: {hint}")),

@@ -54,6 +54,12 @@ pub struct CloneFacts {
     pub tables_without_rows: Vec<String>,
     /// What of the dump was left out.
     pub skipped: Vec<Skipped>,
+    /// Milliseconds that restoring the dumps took, when the clone was made.
+    #[serde(default)]
+    pub restore_ms: f64,
+    /// Milliseconds that making synthetic rows took, when the clone was made.
+    #[serde(default)]
+    pub rows_ms: f64,
 }
 
 /// Something of the dump that the clone does not have.

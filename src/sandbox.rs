@@ -61,6 +61,8 @@ pub struct SandboxPlan {
     pub major: Option<u32>,
     /// The image, with Docker; none: by version.
     pub image: Option<String>,
+    /// Packages that are installed into a copy of the image, with Docker.
+    pub packages: Vec<String>,
     /// The directory of `postgres` and `initdb`, for a local server; none: searched for.
     pub postgres_bin: Option<PathBuf>,
     /// Lines of `postgresql.conf`.

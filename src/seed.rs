@@ -12,6 +12,7 @@ pub mod rows;
 mod tablespaces;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 pub use restore::RestoreError;
 
@@ -139,6 +140,7 @@ pub async fn seed(
         Some(root) => root,
         None => login(server, &DatabaseName::new(MAINTENANCE_DATABASE)).await?,
     };
+    let begun = Instant::now();
     let mut skipped: Vec<Skipped> = Vec::new();
     let made = database::create(plan, &dumps.schema, &root, &mut skipped).await;
     made.map_err(own("cannot create the clone's database"))?;
@@ -160,7 +162,9 @@ pub async fn seed(
     }
     // A dump ends with its own settings; rows and loads begin with those of a new session.
     let app = renewed(app, plan, server).await?;
+    let restored = begun.elapsed();
     let filled = rows::fill(app.client(), &plan.rows).await.map_err(SeedError::Rows)?;
+    let filled_by = begun.elapsed();
     let mut restore = Restore {
         session: &app,
         bootstrap: &plan.bootstrap,
@@ -184,6 +188,8 @@ pub async fn seed(
             .map(|table| format!("{}: {}", table.table, table.reason))
             .collect(),
         skipped,
+        restore_ms: restored.as_secs_f64() * 1e3,
+        rows_ms: (filled_by - restored).as_secs_f64() * 1e3,
     })
 }
 

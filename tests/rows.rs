@@ -21,6 +21,7 @@ async fn sandbox(scope: &Scope) -> Sandbox {
         backend: BackendChoice::Local,
         major: None,
         image: None,
+        packages: Vec::new(),
         postgres_bin: None,
         settings: BTreeMap::new(),
         hba: Vec::new(),

@@ -159,6 +159,7 @@ impl Builder<'_> {
             backend: overrides.backend,
             major,
             image: file.clone.image.clone(),
+            packages: self.packages()?,
             postgres_bin: overrides.postgres_bin.as_ref().map(|bin| self.directory.join(bin)),
             settings: texts(&file.clone.settings),
             hba: file.clone.hba.clone(),
@@ -227,6 +228,25 @@ impl Builder<'_> {
             return Ok(vec![dump(&path, &short(&path, self.directory), help)?]);
         }
         Ok(Vec::new())
+    }
+
+    fn packages(&self) -> Result<Vec<String>, PlanError> {
+        let is_name = |name: &str| {
+            name.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || "+-.:~=_".contains(c))
+        };
+        let checked = |stated: &Spanned<String>| {
+            let name = stated.as_ref();
+            if is_name(name) {
+                return Ok(name.clone());
+            }
+            Err(self.source.at(
+                stated.span(),
+                format!("'{name}' is no name of a package"),
+                "write it like \"postgresql-17-postgis-3\"",
+            ))
+        };
+        self.file.clone.packages.iter().map(checked).collect()
     }
 
     fn major(&self, text: &str, span: Range<usize>) -> Result<u32, PlanError> {

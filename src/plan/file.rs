@@ -48,6 +48,9 @@ pub struct CloneSection {
     pub postgres: Option<Spanned<TextOrNumber>>,
     /// The image, with Docker. Default: by version.
     pub image: Option<String>,
+    /// Packages of extensions, installed into a copy of the image, with Docker.
+    #[schemars(with = "Vec<String>")]
+    pub packages: Vec<Spanned<String>>,
     /// What becomes of an extension that cannot be created.
     pub extensions: Extensions,
     /// Lines of postgresql.conf.

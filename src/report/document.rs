@@ -200,7 +200,11 @@ pub fn document(rehearsal: &Rehearsal, verdict: &Verdict) -> Document {
         verdict: verdict.outcome,
         reasons: verdict.reasons.clone(),
         sandbox: SandboxFacts { ready_ms: rounded(rehearsal.sandbox.ready_ms), ..rehearsal.sandbox.clone() },
-        clone: rehearsal.clone.clone(),
+        clone: CloneFacts {
+            restore_ms: rounded(rehearsal.clone.restore_ms),
+            rows_ms: rounded(rehearsal.clone.rows_ms),
+            ..rehearsal.clone.clone()
+        },
         baseline: Baseline {
             workers: rehearsal.baseline.iter().zip(&verdict.baseline).map(worker).collect(),
         },

@@ -8,6 +8,7 @@ mod clones;
 mod context;
 pub mod engine;
 mod image;
+mod packages;
 mod programs;
 mod reach;
 mod wrapper;
@@ -88,13 +89,15 @@ const COPY: &str = "copy";
 /// How long a server may take to stop and to be copied.
 const COPIED: Duration = Duration::from_secs(300);
 
-/// Chooses the image of a server, and pulls it where the engine does not have it.
+/// Chooses the image of a server, pulls it where the engine does not have it, and installs the packages that are
+/// wanted into a copy of it.
 pub(super) async fn choose_image(
     docker: &Docker,
     plan: &SandboxPlan,
     scope: &Scope,
 ) -> Result<String, SandboxError> {
-    image::choose(docker, plan, scope).await
+    let image = image::choose(docker, plan, scope).await?;
+    packages::with(docker, image, &plan.packages, scope).await
 }
 
 /// The images for servers that an engine has.

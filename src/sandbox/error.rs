@@ -71,6 +71,16 @@ pub enum SandboxError {
         /// Why not on this machine.
         local: Box<Self>,
     },
+    /// Packages could not be installed.
+    #[error("{} could not be installed into a copy of the image {image}; the end of its log:\n{log}", packages.join(" "))]
+    Packages {
+        /// The image.
+        image: String,
+        /// The packages.
+        packages: Vec<String>,
+        /// The end of what the package manager printed.
+        log: String,
+    },
     /// An image is neither here nor to be had.
     #[error("the image {image} is not here and cannot be pulled")]
     NoImage {

@@ -14,7 +14,7 @@ pub const TESTS: &[Test] = &[
     ("bad_input::wrong_password", wrong_password),
     ("bad_input::dump_that_cannot_be_restored", dump_that_cannot_be_restored),
     ("bad_input::role_that_does_not_exist", role_that_does_not_exist),
-    ("bad_input::binary_dump", binary_dump),
+    ("bad_input::damaged_archive", damaged_archive),
     ("bad_input::contradictions_in_the_rehearsal_file", contradictions_in_the_rehearsal_file),
     ("bad_input::setting_that_the_server_refuses", setting_that_the_server_refuses),
     ("bad_input::outputs_that_do_not_pair", outputs_that_do_not_pair),
@@ -117,10 +117,10 @@ fn role_that_does_not_exist(backend: Backend) -> Result<(), Failed> {
         .map(drop)
 }
 
-fn binary_dump(backend: Backend) -> Result<(), Failed> {
+fn damaged_archive(backend: Backend) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new(IMPORTER);
     rehearsal.file("s.sql", "SELECT 1").file("schema.sql", "PGDMP\u{1}\u{e}");
-    rehearsal.check(backend, &["s.sql"]).expect(2, &["custom format", "pg_restore"]).map(drop)
+    rehearsal.check(backend, &["s.sql"]).expect(4, &["schema.sql cannot be read", "pg_restore"]).map(drop)
 }
 
 fn contradictions_in_the_rehearsal_file(backend: Backend) -> Result<(), Failed> {

@@ -26,6 +26,7 @@ impl Original {
             backend: BackendChoice::Local,
             major: None,
             image: None,
+            packages: Vec::new(),
             postgres_bin: None,
             settings: Default::default(),
             hba: Vec::new(),

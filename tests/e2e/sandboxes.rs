@@ -42,6 +42,7 @@ fn plan(backend: Backend, reach: Option<Reach>) -> SandboxPlan {
         },
         major: None,
         image: None,
+        packages: Vec::new(),
         postgres_bin: None,
         settings: BTreeMap::new(),
         hba: Vec::new(),

@@ -11,7 +11,7 @@ use bollard::query_parameters::{
 
 use super::super::kept::{self, Claim, Key};
 use super::super::{SandboxError, SandboxPlan, Scope};
-use super::engine;
+use super::{engine, packages};
 use crate::cache::MOST;
 
 /// The images of clones, without their tag, which is the key.
@@ -77,36 +77,38 @@ pub(super) async fn keep(
     key: &Key,
     note: &str,
 ) -> Result<(), bollard::errors::Error> {
-    let options = CommitContainerOptionsBuilder::new()
-        .container(container)
-        .repo(IMAGE)
-        .tag(key.digits())
-        .pause(false)
-        .build();
+    let labels = [(SEED, key.digits().to_owned()), (NOTE, note.to_owned())];
+    commit(docker, container, IMAGE, key.digits(), &labels).await
+}
+
+/// Makes an image of a container, with these labels.
+pub(super) async fn commit(
+    docker: &Docker,
+    container: &str,
+    image: &str,
+    tag: &str,
+    labels: &[(&str, String)],
+) -> Result<(), bollard::errors::Error> {
+    let options =
+        CommitContainerOptionsBuilder::new().container(container).repo(image).tag(tag).pause(false).build();
     // An image has the labels of its container unless it has others of that name; those would make whatever is
     // started from it look like the sandbox's own.
-    let labels = [
-        (SEED, key.digits()),
-        (NOTE, note),
-        (engine::SESSION, ""),
-        (engine::HOST, ""),
-        (engine::DIRECTORY, ""),
-    ];
-    let labels = labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let config = ContainerConfig { labels: Some(labels.collect()), ..ContainerConfig::default() };
+    let blank = [engine::SESSION, engine::HOST, engine::DIRECTORY].map(|name| (name, String::new()));
+    let all = labels.iter().cloned().chain(blank).map(|(name, value)| (name.to_owned(), value));
+    let config = ContainerConfig { labels: Some(all.collect()), ..ContainerConfig::default() };
     docker.commit_container(options, config).await.map(drop)
 }
 
 /// A clone that is kept, and when it was last used.
 struct Kept {
-    id: String,
+    /// Its tag, or its id where another image has taken the tag.
     name: String,
     used: SystemTime,
 }
 
-/// The clones that an engine has, the one that was used last first.
-async fn all(docker: &Docker) -> Vec<Kept> {
-    let filters = HashMap::from([("label", vec![SEED])]);
+/// The images with a label of ours, the one that was used last first.
+async fn all(docker: &Docker, label: &str) -> Vec<Kept> {
+    let filters = HashMap::from([("label", vec![label])]);
     let options = ListImagesOptionsBuilder::new().filters(&filters).build();
     let images = docker.list_images(Some(options)).await.unwrap_or_default();
     let mut all: Vec<Kept> = images.into_iter().map(of).collect();
@@ -117,33 +119,30 @@ async fn all(docker: &Docker) -> Vec<Kept> {
 fn of(image: ImageSummary) -> Kept {
     let created = Duration::from_secs(u64::try_from(image.created).unwrap_or_default());
     let noted = image.labels.get(SEED).and_then(|digits| kept::last_use(digits));
-    let name = image.repo_tags.into_iter().find(|tag| tag.starts_with(IMAGE));
-    Kept {
-        name: name.unwrap_or_else(|| image.id.clone()),
-        id: image.id,
-        used: noted.unwrap_or(SystemTime::UNIX_EPOCH + created),
-    }
+    let name = image.repo_tags.into_iter().find(|tag| tag.starts_with("thirdrun-"));
+    Kept { name: name.unwrap_or(image.id), used: noted.unwrap_or(SystemTime::UNIX_EPOCH + created) }
 }
 
 /// Removes the clones that were not used for the longest time, so that no more than [`MOST`] stay.
 pub(super) async fn bound(docker: &Docker) {
-    for kept in all(docker).await.into_iter().skip(MOST) {
+    for kept in all(docker, SEED).await.into_iter().skip(MOST) {
         remove(docker, &kept).await;
     }
 }
 
 /// Whether a clone was removed; one that a container is made of stays.
 async fn remove(docker: &Docker, kept: &Kept) -> bool {
-    // Its tag first, since an image with two names is removed by neither's id.
-    let name = if kept.name.is_empty() { &kept.id } else { &kept.name };
-    docker.remove_image(name, None::<RemoveImageOptions>, None).await.is_ok()
+    docker.remove_image(&kept.name, None::<RemoveImageOptions>, None).await.is_ok()
 }
 
-/// Removes the clones that were last used longer ago than this, and says which, and whether they are gone.
+/// Removes the clones, and the images with packages, that were last used longer ago than this. Says which, and
+/// whether they are gone.
 pub async fn remove_older(docker: &Docker, age: Duration, dry_run: bool) -> Vec<(String, bool)> {
     let mut removed = Vec::new();
     let now = SystemTime::now();
-    for kept in all(docker).await {
+    let mut images = all(docker, SEED).await;
+    images.extend(all(docker, packages::LABEL).await);
+    for kept in images {
         if now.duration_since(kept.used).is_ok_and(|since| since >= age) {
             let gone = dry_run || remove(docker, &kept).await;
             removed.push((kept.name, gone));
