@@ -5,8 +5,10 @@
 
 mod facts;
 mod script;
+mod tokens;
 mod words;
 
 pub use facts::{DatabaseStated, DumpFacts, StatedPassword, database_stated, roles_named, stated_password};
 pub use script::{Item, ItemKind, ScriptError, split};
+pub use tokens::{Token, TokenKind, tokens};
 pub use words::{Word, words};

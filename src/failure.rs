@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use crate::capture::CaptureError;
 use crate::plan::PlanError;
 use crate::programs::LaunchError;
 use crate::sandbox::SandboxError;
@@ -213,6 +214,42 @@ impl From<SeedError> for Failure {
             SeedError::Restore(_) | SeedError::Own { .. } | SeedError::Rows(_) | SeedError::Catalog(_) => {
                 failure
             }
+        }
+    }
+}
+
+impl From<CaptureError> for Failure {
+    fn from(error: CaptureError) -> Self {
+        let usage = Self::new(Exit::Usage, &error);
+        let environment = Self::new(Exit::Environment, &error);
+        match &error {
+            CaptureError::From(_) => {
+                usage.hint("write it like postgres://user@host:5432/database, or \"host=… dbname=… user=…\"")
+            }
+            CaptureError::NotEmpty(_) => usage.hint("name a new directory: nothing is overwritten"),
+            CaptureError::NoDirectory(_) => usage.hint("name a new directory"),
+            CaptureError::NoParent { parent, .. } => {
+                usage.hint(format!("make it first: mkdir -p {}", parent.display()))
+            }
+            CaptureError::NoClient { major, .. } => {
+                let package = match major {
+                    Some(major) => format!("postgresql-client-{major}"),
+                    None => "postgresql-client".to_owned(),
+                };
+                environment
+                    .hint(format!("install the package {package}, or your system's one of that version"))
+                    .hint("--postgres-bin names the directory of a pg_dump that is elsewhere")
+            }
+            CaptureError::Program { program, .. } => environment.hint(format!(
+                "{program} connects as `psql -d` does: the same URL must work there; a password may come from \
+                 PGPASSWORD or ~/.pgpass"
+            )),
+            CaptureError::Deadline(_) => environment.hint("--timeout gives it more time"),
+            CaptureError::Start { .. }
+            | CaptureError::Encoding { .. }
+            | CaptureError::Answer(_)
+            | CaptureError::TooOld(_)
+            | CaptureError::Write { .. } => environment,
         }
     }
 }

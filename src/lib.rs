@@ -4,6 +4,7 @@
 //! Data flows one way: dump → seed → sandbox; workers and runs → observations → verdict → report.
 
 pub mod cache;
+pub mod capture;
 pub mod cli;
 pub mod commands;
 pub mod dump;

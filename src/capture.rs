@@ -1,0 +1,284 @@
+//! Captures a live database: what a clone of it needs, and nothing else.
+//!
+//! It only reads: its own queries run in a read-only transaction with timeouts, and pg_dump and pg_dumpall on
+//! sessions that are read-only by default. No row is read; passwords are neither asked for nor written. What the
+//! role may not see is left out, and said. Deliberately not here: what the workers are.
+
+mod client;
+mod conninfo;
+mod constants;
+mod directory;
+mod dumps;
+mod error;
+mod facts;
+mod rehearsal;
+mod secrets;
+mod sections;
+mod statements;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use conninfo::{Conninfo, ConninfoError};
+pub use error::CaptureError;
+
+use client::Client;
+use directory::Target;
+use facts::{Facts, Unseen};
+use rehearsal::line;
+use secrets::Masked;
+use statements::Statements;
+
+/// The rehearsal file, as `check` looks for it.
+const REHEARSAL: &str = "thirdrun.toml";
+/// Names that a list in a note has at most.
+const NAMED: usize = 10;
+
+/// What is to be captured, and where to.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The database, as psql's `-d` takes it.
+    pub from: String,
+    /// The new directory.
+    pub out: PathBuf,
+    /// Where the client programs are, if not where they are looked for.
+    pub postgres_bin: Option<PathBuf>,
+    /// Whether the planner's statistics may hold values of rows.
+    pub sample_values: bool,
+    /// When all is given up.
+    pub timeout: Duration,
+}
+
+/// What was captured.
+#[derive(Debug)]
+pub struct Captured {
+    /// The database.
+    pub database: String,
+    /// The server's version.
+    pub version: String,
+    /// The files, and what is in each.
+    pub files: Vec<(&'static str, String)>,
+    /// What was not captured, and what would have been needed for it.
+    pub notes: Vec<String>,
+}
+
+/// Captures a database. `tell` hears what is being done.
+///
+/// # Errors
+/// Nothing is written then, not even in part.
+pub async fn capture(request: &Request, tell: impl Fn(&str)) -> Result<Captured, CaptureError> {
+    let from = Conninfo::parse(&request.from).map_err(CaptureError::From)?;
+    let target = Target::claim(&request.out)?;
+    let clients = client::find(request.postgres_bin.as_deref());
+    let newest = clients.first().ok_or(CaptureError::NoClient { major: None, found: Vec::new() })?;
+    let work = async {
+        tell("asking the server what there is and what can be read");
+        let facts = facts::read(newest, &from).await?;
+        if facts.server.major() < 13 {
+            return Err(CaptureError::TooOld(facts.server.version));
+        }
+        let client = client::for_server(&clients, facts.server.major())?;
+        let read = read(client, &from, request, &facts, &tell).await?;
+        Ok((facts, read))
+    };
+    let (facts, read) = tokio::time::timeout(request.timeout, work)
+        .await
+        .map_err(|_| CaptureError::Deadline(request.timeout))??;
+    let captured = Captured {
+        database: facts.server.database.clone(),
+        version: facts.server.version.clone(),
+        files: read.files.iter().map(|file| (file.name, file.what.clone())).collect(),
+        notes: read.notes,
+    };
+    let mut files: Vec<(&str, String)> = read.files.into_iter().map(|file| (file.name, file.text)).collect();
+    files.push((REHEARSAL, rehearsal::render(&captured, &facts)));
+    target.write(&files)?;
+    Ok(captured)
+}
+
+/// One file of a capture.
+struct File {
+    name: &'static str,
+    what: String,
+    text: String,
+}
+
+struct Read {
+    files: Vec<File>,
+    notes: Vec<String>,
+}
+
+async fn read(
+    client: &Client,
+    from: &Conninfo,
+    request: &Request,
+    facts: &Facts,
+    tell: impl Fn(&str),
+) -> Result<Read, CaptureError> {
+    let server = &facts.server;
+    let mut notes = unseen_notes(facts);
+    tell("reading what pg_stat_statements has");
+    // They come before the dumps, whose own statements would be among them. A clone is possible without.
+    let statements = match statements::read(client, from, server).await {
+        Ok(statements) => {
+            notes.extend(statements_note(facts, statements.as_ref()));
+            statements
+        }
+        Err(error) => {
+            notes.push(format!(
+                "there is no statements.json, since pg_stat_statements could not be read: {error}"
+            ));
+            None
+        }
+    };
+    tell(&format!("dumping the roles and the schema with pg_dump {}", client.major));
+    let roles = dumps::roles(client, from, &server.database).await?;
+    let schema = dumps::schema(client, from, server, &facts.unseen).await?;
+    notes.extend(roles.warnings.iter().chain(&schema.warnings).map(|said| format!("said by {said}")));
+    for (name, masked) in [("roles.sql", &roles.masked), ("schema.sql", &schema.masked)] {
+        notes.extend(secrets_notes(name, masked));
+    }
+    let tables = facts.tables.len().saturating_sub(facts.unseen.tables.len());
+    let mut files = vec![
+        File {
+            name: "schema.sql",
+            what: format!("{tables} tables and all that belongs to them, without a row"),
+            text: headed(&schema.masked.text, facts),
+        },
+        File {
+            name: "roles.sql",
+            what: format!("{} roles with their memberships and settings, without a password", server.roles),
+            text: headed(&roles.masked.text, facts),
+        },
+        File {
+            name: "sizes.json",
+            what: "rows and bytes of the tables, as the server's statistics have them".to_owned(),
+            text: pretty(&serde_json::json!({
+                "postgres": server.version,
+                "database": server.database,
+                "captured_at": server.captured_at,
+                "tables": facts.tables,
+            }))?,
+        },
+    ];
+    if let Some(statements) = statements {
+        files.push(File {
+            name: "statements.json",
+            what: format!(
+                "{} statements of the roles, with parameters for their constants",
+                statements.statements.len()
+            ),
+            text: pretty(&statements)?,
+        });
+    }
+    if let Some(statistics) = &facts.statistics {
+        let (what, text) = if request.sample_values {
+            tell("dumping the planner's statistics");
+            let text = dumps::statistics(client, from, &facts.unseen).await?;
+            ("the planner's statistics, with VALUES OF ROWS in them", text)
+        } else {
+            ("the planner's statistics, without the values in them", statistics.join("\n") + "\n")
+        };
+        files.push(File { name: "statistics.sql", what: what.to_owned(), text });
+    } else if request.sample_values {
+        notes.push(format!(
+            "--sample-values has no effect: PostgreSQL {} cannot restore the planner's statistics, 18 is the first \
+             version that can",
+            server.major()
+        ));
+    }
+    Ok(Read { files, notes })
+}
+
+/// What the role could not see, and what would let it.
+fn unseen_notes(facts: &Facts) -> Vec<String> {
+    let Unseen { tables, relations, objects } = &facts.unseen;
+    if tables.is_empty() {
+        return Vec::new();
+    }
+    let names: Vec<_> = tables.iter().map(|table| format!("{}.{}", table.schema, table.name)).collect();
+    let role = crate::identifiers::quote_identifier(&facts.server.role);
+    let grant = if facts.server.major() >= 14 {
+        format!("GRANT pg_read_all_data TO {role}")
+    } else {
+        format!("GRANT USAGE ON SCHEMA … TO {role} and GRANT SELECT ON ALL TABLES IN SCHEMA … TO {role}")
+    };
+    let others = relations.len().saturating_sub(tables.len());
+    let mut note = format!("left out, since {} may not read them: {}", facts.server.role, listed(&names));
+    if others > 0 || !objects.is_empty() {
+        note.push_str(", and what depends on them");
+        let views: Vec<_> = relations
+            .iter()
+            .filter(|relation| !tables.contains(relation))
+            .map(|relation| format!("{}.{}", relation.schema, relation.name))
+            .collect();
+        if !views.is_empty() {
+            note.push_str(&format!(" ({})", listed(&views)));
+        }
+    }
+    note.push_str(&format!("; {grant} lets it, or capture as a superuser"));
+    vec![note]
+}
+
+fn statements_note(facts: &Facts, statements: Option<&Statements>) -> Option<String> {
+    let Some(statements) = statements else {
+        return Some(
+            "there is no statements.json: the database does not have the extension pg_stat_statements"
+                .to_owned(),
+        );
+    };
+    (statements.hidden > 0 && !facts.server.reads_all_stats).then(|| {
+        format!(
+            "{} statements of other roles are hidden from {}; GRANT pg_read_all_stats TO {} shows them",
+            statements.hidden,
+            facts.server.role,
+            crate::identifiers::quote_identifier(&facts.server.role),
+        )
+    })
+}
+
+fn secrets_notes(name: &str, masked: &Masked) -> Vec<String> {
+    let mut notes = Vec::new();
+    if masked.count > 0 {
+        notes.push(format!("{} secrets in {name} are replaced by 'masked'", masked.count));
+    }
+    if !masked.suspicious.is_empty() {
+        let lines: Vec<_> =
+            masked.suspicious.iter().map(|number| (number + HEADER_LINES).to_string()).collect();
+        notes.push(format!(
+            "{name} may hold a password in a body on line {}: look before you pass it on",
+            listed(&lines)
+        ));
+    }
+    notes
+}
+
+/// Lines of the comment above each dump.
+const HEADER_LINES: usize = 3;
+
+fn headed(dump: &str, facts: &Facts) -> String {
+    let server = &facts.server;
+    let left_out = if facts.unseen.tables.is_empty() {
+        "Nothing of it was hidden from that role.".to_owned()
+    } else {
+        format!("{} tables were hidden from that role: see {REHEARSAL}.", facts.unseen.tables.len())
+    };
+    format!(
+        "-- Captured by thirdrun {} from the database {} as the role {}, {}.\n-- {left_out}\n\n{dump}",
+        env!("CARGO_PKG_VERSION"),
+        line(&server.database),
+        line(&server.role),
+        server.captured_at,
+    )
+}
+
+/// The first few of many.
+fn listed(names: &[String]) -> String {
+    let first: Vec<_> = names.iter().take(NAMED).map(String::as_str).collect();
+    let more = names.len().saturating_sub(NAMED);
+    if more > 0 { format!("{} and {more} more", first.join(", ")) } else { first.join(", ") }
+}
+
+fn pretty(document: &impl serde::Serialize) -> Result<String, CaptureError> {
+    serde_json::to_string_pretty(document).map(|text| text + "\n").map_err(CaptureError::Answer)
+}
