@@ -70,7 +70,7 @@ pub async fn capture(request: &Request, tell: impl Fn(&str)) -> Result<Captured,
     let from = Conninfo::parse(&request.from).map_err(CaptureError::From)?;
     let target = Target::claim(&request.out)?;
     let clients = client::find(request.postgres_bin.as_deref());
-    let newest = clients.first().ok_or(CaptureError::NoClient { major: None, found: Vec::new() })?;
+    let newest = clients.first().ok_or_else(|| CaptureError::NoClient(request.postgres_bin.clone()))?;
     let work = async {
         tell("asking the server what there is and what can be read");
         let facts = facts::read(newest, &from).await?;
@@ -134,20 +134,33 @@ async fn read(
     tell(&format!("dumping the roles and the schema with pg_dump {}", client.major));
     let roles = dumps::roles(client, from, &server.database).await?;
     let schema = dumps::schema(client, from, server, &facts.unseen).await?;
+    if client.major > server.major() {
+        notes.push(format!(
+            "dumped by pg_dump {}, which may write what a PostgreSQL {1} cannot restore; the package \
+             postgresql-client-{1} has the right one",
+            client.major,
+            server.major()
+        ));
+    }
     notes.extend(roles.warnings.iter().chain(&schema.warnings).map(|said| format!("said by {said}")));
     for (name, masked) in [("roles.sql", &roles.masked), ("schema.sql", &schema.masked)] {
         notes.extend(secrets_notes(name, masked));
     }
-    let tables = facts.tables.len().saturating_sub(facts.unseen.tables.len());
     let mut files = vec![
         File {
             name: "schema.sql",
-            what: format!("{tables} tables and all that belongs to them, without a row"),
+            what: format!(
+                "{} and all that belongs to them, without a row",
+                counted(facts.kept().count(), "table")
+            ),
             text: headed(&schema.masked.text, facts),
         },
         File {
             name: "roles.sql",
-            what: format!("{} roles with their memberships and settings, without a password", server.roles),
+            what: format!(
+                "{} with their memberships and settings, without a password",
+                counted(server.roles, "role")
+            ),
             text: headed(&roles.masked.text, facts),
         },
         File {
@@ -165,8 +178,8 @@ async fn read(
         files.push(File {
             name: "statements.json",
             what: format!(
-                "{} statements of the roles, with parameters for their constants",
-                statements.statements.len()
+                "{} that the roles ran, with parameters for their constants",
+                counted(statements.statements.len(), "statement")
             ),
             text: pretty(&statements)?,
         });
@@ -229,8 +242,8 @@ fn statements_note(facts: &Facts, statements: Option<&Statements>) -> Option<Str
     };
     (statements.hidden > 0 && !facts.server.reads_all_stats).then(|| {
         format!(
-            "{} statements of other roles are hidden from {}; GRANT pg_read_all_stats TO {} shows them",
-            statements.hidden,
+            "{} of other roles stayed hidden from {}; GRANT pg_read_all_stats TO {} lets it see them",
+            counted(statements.hidden, "statement"),
             facts.server.role,
             crate::identifiers::quote_identifier(&facts.server.role),
         )
@@ -240,7 +253,7 @@ fn statements_note(facts: &Facts, statements: Option<&Statements>) -> Option<Str
 fn secrets_notes(name: &str, masked: &Masked) -> Vec<String> {
     let mut notes = Vec::new();
     if masked.count > 0 {
-        notes.push(format!("{} secrets in {name} are replaced by 'masked'", masked.count));
+        notes.push(format!("{name} has 'masked' in the place of {}", counted(masked.count, "secret")));
     }
     if !masked.suspicious.is_empty() {
         let lines: Vec<_> =
@@ -261,7 +274,10 @@ fn headed(dump: &str, facts: &Facts) -> String {
     let left_out = if facts.unseen.tables.is_empty() {
         "Nothing of it was hidden from that role.".to_owned()
     } else {
-        format!("{} tables were hidden from that role: see {REHEARSAL}.", facts.unseen.tables.len())
+        format!(
+            "{} of it stayed hidden from that role: see {REHEARSAL}.",
+            counted(facts.unseen.tables.len(), "table")
+        )
     };
     format!(
         "-- Captured by thirdrun {} from the database {} as the role {}, {}.\n-- {left_out}\n\n{dump}",
@@ -270,6 +286,10 @@ fn headed(dump: &str, facts: &Facts) -> String {
         line(&server.role),
         server.captured_at,
     )
+}
+
+fn counted(count: usize, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
 /// The first few of many.

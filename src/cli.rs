@@ -43,6 +43,15 @@ pub enum Command {
     /// Run a script again and again against a clone with your automations at work
     Check(CheckArgs),
     /// Read a live database, without touching it, and write what a clone of it needs
+    ///
+    /// It needs psql, pg_dump and pg_dumpall of the server's major version or a newer one, which connect as they always
+    /// do: a password may also come from PGPASSWORD or ~/.pgpass, and everything else from a service file or PG*
+    /// variables. A password in the URL shows in this machine's list of processes while thirdrun runs.
+    ///
+    /// Nothing is written to the database, no table is read, and no lock is waited for longer than two seconds; pg_dump
+    /// holds ACCESS SHARE locks while it runs, which hold up nothing but ALTER, DROP and the like. An ordinary role will
+    /// do: what it may not see is left out, and said. Passwords of roles are not read, and other secrets in the schema
+    /// are masked; the bodies of functions and views are written as they are.
     Capture(CaptureArgs),
     /// See it happen: a bundled outage in three runs
     Demo(DemoArgs),
@@ -92,17 +101,7 @@ fn major(text: &str) -> Result<u32, String> {
 }
 
 /// Options of `capture`.
-///
-/// It needs psql, pg_dump and pg_dumpall of the server's major version or a newer one, which connect as they always
-/// do: a password may also come from PGPASSWORD or ~/.pgpass, and everything else from a service file or PG*
-/// variables. A password in the URL shows in this machine's list of processes while thirdrun runs.
-///
-/// Nothing is written to the database, no table is read, and no lock is waited for longer than two seconds; pg_dump
-/// holds ACCESS SHARE locks while it runs, which hold up nothing but ALTER, DROP and the like. An ordinary role will
-/// do: what it may not see is left out, and said. Passwords of roles are not read, and other secrets in the schema
-/// are masked; the bodies of functions and views are written as they are.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub struct CaptureArgs {
     /// The database, as psql's -d takes it: a URL, "host=… dbname=…", or a name
     #[arg(long, value_name = "URL")]

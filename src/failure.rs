@@ -231,21 +231,23 @@ impl From<CaptureError> for Failure {
             CaptureError::NoParent { parent, .. } => {
                 usage.hint(format!("make it first: mkdir -p {}", parent.display()))
             }
-            CaptureError::NoClient { major, .. } => {
-                let package = match major {
-                    Some(major) => format!("postgresql-client-{major}"),
-                    None => "postgresql-client".to_owned(),
-                };
-                environment
-                    .hint(format!("install the package {package}, or your system's one of that version"))
-                    .hint("--postgres-bin names the directory of a pg_dump that is elsewhere")
-            }
-            CaptureError::Program { program, .. } => environment.hint(format!(
-                "{program} connects as `psql -d` does: the same URL must work there; a password may come from \
-                 PGPASSWORD or ~/.pgpass"
+            CaptureError::NoClient(_) => environment
+                .hint("install the package postgresql-client, or name their directory with --postgres-bin"),
+            CaptureError::OldClient { server, .. } => environment.hint(format!(
+                "install the package postgresql-client-{server} (Debian, also from apt.postgresql.org), or name the \
+                 directory of such programs with --postgres-bin"
             )),
+            CaptureError::Program { unreached: Some(from), .. } => environment.hint(format!(
+                "thirdrun connects as psql does, so that this must work first: psql -d '{}' (a password may come from \
+                 PGPASSWORD or ~/.pgpass)",
+                from.replace('\'', "'\\''")
+            )),
+            CaptureError::Program { program: "pg_dump", .. } => environment.hint(
+                "pg_dump waits two seconds for a table that is locked: where a migration is at work, capture after it",
+            ),
             CaptureError::Deadline(_) => environment.hint("--timeout gives it more time"),
-            CaptureError::Start { .. }
+            CaptureError::Program { .. }
+            | CaptureError::Start { .. }
             | CaptureError::Encoding { .. }
             | CaptureError::Answer(_)
             | CaptureError::TooOld(_)

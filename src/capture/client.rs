@@ -18,6 +18,9 @@ use crate::postgres::installed;
 /// How long a login may take, where the user says nothing else (PostgreSQL manual, 34.1.2).
 const CONNECT_TIMEOUT: &str = "15";
 
+/// Its name.
+const PSQL: &str = "psql";
+
 /// The client programs of one installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Client {
@@ -67,8 +70,8 @@ pub(super) fn find(bin: Option<&Path>) -> Vec<Client> {
 /// The clients that dump a server of this version: its own, else the next newer ones. An older pg_dump refuses
 /// (PostgreSQL manual, pg_dump, Notes), and a newer one writes what an older server may not understand.
 pub(super) fn for_server(found: &[Client], major: u32) -> Result<&Client, CaptureError> {
-    found.iter().rev().find(|client| client.major >= major).ok_or_else(|| CaptureError::NoClient {
-        major: Some(major),
+    found.iter().rev().find(|client| client.major >= major).ok_or_else(|| CaptureError::OldClient {
+        server: major,
         found: found.iter().map(|client| client.major).collect(),
     })
 }
@@ -79,7 +82,7 @@ impl Client {
         let mut command = Command::new(&self.psql);
         command.args(["--no-psqlrc", "--no-password", "--quiet", "--tuples-only", "--no-align", "--file=-"]);
         command.arg("--set=ON_ERROR_STOP=1");
-        Ok(run("psql", command, from, script).await?.text)
+        Ok(run(PSQL, command, from, script).await?.text)
     }
 
     /// Runs pg_dump. Its transaction is read-only by itself (`setup_connection` in its `pg_dump.c`), and it
@@ -153,7 +156,10 @@ async fn run(
     let status = child.0.wait().await.map_err(failed)?;
     let said = String::from_utf8_lossy(&said.map_err(failed)?).trim().to_owned();
     if !status.success() {
-        return Err(CaptureError::Program { program, said });
+        // psql says by its exit status that it had no connection, or lost it (manual, psql, Exit Status).
+        let unreached = (program == PSQL && status.code() == Some(2)).then(|| from.shown());
+        let said = said.strip_prefix(&format!("{program}: error: ")).unwrap_or(&said).to_owned();
+        return Err(CaptureError::Program { program, unreached, said });
     }
     let text = String::from_utf8(out.map_err(failed)?).map_err(|_| CaptureError::Encoding { program })?;
     Ok(Printed { text, warnings: said.lines().map(str::to_owned).collect() })

@@ -65,6 +65,9 @@ fn understood(line: &str, server: u32) -> Option<String> {
     if server < 17 && line == "SET transaction_timeout = 0;\n" {
         return None;
     }
+    if server < 16 && line.starts_with("CREATE SUBSCRIPTION ") {
+        return Some(line.replace(", run_as_owner = true", ""));
+    }
     if !line.starts_with("CREATE DATABASE ") {
         return Some(line.to_owned());
     }

@@ -25,11 +25,14 @@ pub enum CaptureError {
         /// Its parent.
         parent: PathBuf,
     },
-    /// No client programs of that version or a newer one.
-    #[error("{}", no_client(*major, found))]
-    NoClient {
-        /// The server's major version, where it is known.
-        major: Option<u32>,
+    /// No client programs.
+    #[error("psql, pg_dump and pg_dumpall were not found together{}", .0.as_ref().map(|bin| format!(" in {}", bin.display())).unwrap_or_default())]
+    NoClient(Option<PathBuf>),
+    /// The client programs are older than the server.
+    #[error("an older pg_dump cannot dump a PostgreSQL {server}; here is {}", versions(found))]
+    OldClient {
+        /// The server's major version.
+        server: u32,
         /// The versions of those that are here.
         found: Vec<u32>,
     },
@@ -47,6 +50,8 @@ pub enum CaptureError {
     Program {
         /// Its name.
         program: &'static str,
+        /// Where it was to connect to, where it could not.
+        unreached: Option<String>,
         /// What it printed on standard error.
         said: String,
     },
@@ -76,13 +81,6 @@ pub enum CaptureError {
     },
 }
 
-fn no_client(major: Option<u32>, found: &[u32]) -> String {
-    let here: Vec<_> = found.iter().map(u32::to_string).collect();
-    match major {
-        None => "neither pg_dump, pg_dumpall nor psql of any PostgreSQL was found here together".to_owned(),
-        Some(major) => format!(
-            "the server is PostgreSQL {major}, which an older pg_dump cannot dump; here is version {}",
-            here.join(", ")
-        ),
-    }
+fn versions(found: &[u32]) -> String {
+    found.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
 }

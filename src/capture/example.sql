@@ -2,7 +2,7 @@
 SELECT coalesce((
   SELECT pg_catalog.jsonb_build_object('role', r.rolname, 'table', pg_catalog.format('%I.%I', t.nspname, t.relname))
   FROM (
-    SELECT oid, rolname FROM pg_catalog.pg_roles
+    SELECT oid, rolname, rolcreatedb OR rolcreaterole OR rolbypassrls AS manages FROM pg_catalog.pg_roles
     WHERE rolcanlogin AND NOT rolsuper AND rolname !~ '^pg_' AND rolname <> current_user
     ORDER BY rolname LIMIT 100) r
   CROSS JOIN (
@@ -15,4 +15,4 @@ SELECT coalesce((
   WHERE pg_catalog.has_schema_privilege(r.oid, t.schema, 'USAGE')
     AND pg_catalog.has_table_privilege(r.oid, t.oid, 'SELECT')
     AND pg_catalog.has_database_privilege(r.oid, pg_catalog.current_database(), 'CONNECT')
-  ORDER BY r.rolname, t.nspname, t.relname LIMIT 1), 'null'::pg_catalog.jsonb);
+  ORDER BY r.manages, r.rolname, t.nspname, t.relname LIMIT 1), 'null'::pg_catalog.jsonb);

@@ -1,6 +1,6 @@
 //! What is read from the catalogs and the statistics of the live database, in one transaction that can only read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -42,9 +42,19 @@ pub(super) struct ServerFacts {
     pub(super) role: String,
     pub(super) captured_at: String,
     pub(super) reads_all_stats: bool,
-    pub(super) roles: u64,
+    pub(super) roles: usize,
     pub(super) extensions: Vec<String>,
     pub(super) settings: BTreeMap<String, String>,
+}
+
+impl Facts {
+    /// The tables that the clone has.
+    pub(super) fn kept(&self) -> impl Iterator<Item = &TableSize> {
+        let gone: BTreeSet<(&str, &str)> = self.unseen.relations.iter().map(Object::place).collect();
+        self.tables.iter().filter(move |table| {
+            !table.materialized_view && !gone.contains(&(table.schema.as_str(), table.name.as_str()))
+        })
+    }
 }
 
 impl ServerFacts {
@@ -58,6 +68,7 @@ impl ServerFacts {
 pub(super) struct TableSize {
     pub(super) schema: String,
     pub(super) name: String,
+    pub(super) materialized_view: bool,
     /// Rows; none where the statistics do not know.
     pub(super) rows: Option<u64>,
     /// Bytes of the table itself, when it was last vacuumed or analyzed.

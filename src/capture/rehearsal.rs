@@ -7,6 +7,8 @@ use super::facts::{Example, Facts, TableSize};
 
 /// Tables whose sizes are written into the file.
 const LARGEST: usize = 20;
+/// Columns of its comments.
+const WIDTH: usize = 118;
 
 /// `thirdrun.toml`.
 pub(super) fn render(captured: &Captured, facts: &Facts) -> String {
@@ -32,7 +34,7 @@ fn write_all(text: &mut String, captured: &Captured, facts: &Facts) -> std::fmt:
         writeln!(text, "# {name:width$}  {what}")?;
     }
     for note in &captured.notes {
-        writeln!(text, "#\n# Note: {}", line(note))?;
+        writeln!(text, "#\n# Note: {}", wrapped(&line(note)))?;
     }
     writeln!(text, "\n[clone]\nschema   = \"schema.sql\"\nroles    = \"roles.sql\"")?;
     writeln!(text, "database = {}\npostgres = \"{}\"", string(&server.database), server.major())?;
@@ -58,7 +60,7 @@ fn write_all(text: &mut String, captured: &Captured, facts: &Facts) -> std::fmt:
 fn data(text: &mut String, facts: &Facts) -> std::fmt::Result {
     writeln!(text, "\n[data]\nrows = 100   # synthetic rows of each table")?;
     let mut largest: Vec<(&TableSize, u64)> =
-        facts.tables.iter().filter_map(|table| Some((table, table.rows?))).collect();
+        facts.kept().filter_map(|table| Some((table, table.rows?))).collect();
     largest.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
     largest.truncate(LARGEST);
     if let Some((first, rows)) = largest.first() {
@@ -93,6 +95,24 @@ fn worker(text: &mut String, example: Option<&Example>) -> std::fmt::Result {
     let sql = format!("SELECT count(*) FROM {table}");
     writeln!(text, "#\n# [[worker]]\n# name = \"reader\"\n# role = {}", string(role))?;
     writeln!(text, "# sql  = {}\n# rows = 1", string(&sql))
+}
+
+/// A comment over as many lines as it needs.
+fn wrapped(text: &str) -> String {
+    let mut wrapped = String::new();
+    let mut width = "# Note: ".len();
+    for word in text.split(' ') {
+        let length = word.chars().count() + 1;
+        if width + length > WIDTH && !wrapped.is_empty() {
+            wrapped.push_str("\n# ");
+            width = 2;
+        } else if !wrapped.is_empty() {
+            wrapped.push(' ');
+        }
+        wrapped.push_str(word);
+        width += length;
+    }
+    wrapped
 }
 
 /// A TOML string in one line.

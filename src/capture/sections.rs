@@ -10,6 +10,13 @@ pub(super) struct Object {
     pub(super) name: String,
 }
 
+impl Object {
+    /// Its schema and its name.
+    pub(super) fn place(&self) -> (&str, &str) {
+        (&self.schema, &self.name)
+    }
+}
+
 /// Leaves the sections of some objects out, with the comments and privileges that belong to them.
 pub(super) fn without(dump: &str, objects: &[Object]) -> String {
     let mut text = String::with_capacity(dump.len());

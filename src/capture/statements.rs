@@ -26,7 +26,7 @@ pub(super) struct Statements {
     /// Since when they are counted, where the version tells.
     since: Option<String>,
     /// Statements whose text could not be seen.
-    pub(super) hidden: u64,
+    pub(super) hidden: usize,
     /// The others, the most called first.
     pub(super) statements: Vec<Statement>,
 }
@@ -87,7 +87,7 @@ pub(super) async fn read(
 }
 
 /// Statements that differ in constants only are one.
-fn summed(rows: Vec<Row>) -> (u64, Vec<Statement>) {
+fn summed(rows: Vec<Row>) -> (usize, Vec<Statement>) {
     let mut hidden = 0;
     // Calls, rows and milliseconds of each.
     let mut sums: BTreeMap<(String, String, bool), (u64, u64, f64)> = BTreeMap::new();

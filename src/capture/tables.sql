@@ -2,7 +2,7 @@
 -- and 28.2): nothing is counted, no table is opened, no lock is taken.
 SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(t) ORDER BY t.schema, t.name), '[]')
 FROM (
-  SELECT n.nspname AS schema, c.relname AS name,
+  SELECT n.nspname AS schema, c.relname AS name, c.relkind = 'm' AS materialized_view,
     CASE WHEN c.reltuples > 0 OR (c.reltuples = 0 AND c.relpages > 0) THEN c.reltuples::bigint
          ELSE nullif(pg_catalog.pg_stat_get_live_tuples(c.oid), 0) END AS rows,
     greatest(c.relpages, 0)::bigint * b.size AS table_bytes,

@@ -53,6 +53,14 @@ WITH RECURSIVE unreadable AS (
     ON g.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass AND s.oid = g.objid
   JOIN pg_catalog.pg_namespace n ON n.oid = s.stxnamespace
   UNION ALL
+  SELECT false, n.nspname, pub.pubname || ' ' || c.relname
+  FROM gone g
+  JOIN pg_catalog.pg_publication_rel r
+    ON g.classid = 'pg_catalog.pg_publication_rel'::pg_catalog.regclass AND r.oid = g.objid
+  JOIN pg_catalog.pg_publication pub ON pub.oid = r.prpubid
+  JOIN pg_catalog.pg_class c ON c.oid = r.prrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  UNION ALL
   -- What belongs to a table has the table's name before its own.
   SELECT false, n.nspname, c.relname || ' ' || part.name
   FROM (
