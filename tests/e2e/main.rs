@@ -8,6 +8,7 @@
 #![allow(missing_docs, clippy::expect_used, clippy::print_stderr, clippy::indexing_slicing)]
 
 mod bad_input;
+mod capture;
 mod demo;
 mod dumps;
 mod leftovers;
@@ -39,6 +40,7 @@ fn main() -> std::process::ExitCode {
     let mut trials = Vec::new();
     for tests in [
         bad_input::TESTS,
+        capture::TESTS,
         demo::TESTS,
         leftovers::TESTS,
         reports::TESTS,
