@@ -11,6 +11,7 @@ mod directory;
 mod dumps;
 mod error;
 mod facts;
+mod notes;
 mod rehearsal;
 mod secrets;
 mod sections;
@@ -24,15 +25,12 @@ pub use error::CaptureError;
 
 use client::Client;
 use directory::Target;
-use facts::{Facts, Unseen};
+use facts::Facts;
+use notes::counted;
 use rehearsal::line;
-use secrets::Masked;
-use statements::Statements;
 
 /// The rehearsal file, as `check` looks for it.
 const REHEARSAL: &str = "thirdrun.toml";
-/// Names that a list in a note has at most.
-const NAMED: usize = 10;
 
 /// What is to be captured, and where to.
 #[derive(Debug, Clone)]
@@ -116,12 +114,12 @@ async fn read(
     tell: impl Fn(&str),
 ) -> Result<Read, CaptureError> {
     let server = &facts.server;
-    let mut notes = unseen_notes(facts);
+    let mut notes = Vec::from_iter(notes::unseen(facts));
     tell("reading what pg_stat_statements has");
     // They come before the dumps, whose own statements would be among them. A clone is possible without.
     let statements = match statements::read(client, from, server).await {
         Ok(statements) => {
-            notes.extend(statements_note(facts, statements.as_ref()));
+            notes.extend(notes::statements(facts, statements.as_ref()));
             statements
         }
         Err(error) => {
@@ -134,17 +132,10 @@ async fn read(
     tell(&format!("dumping the roles and the schema with pg_dump {}", client.major));
     let roles = dumps::roles(client, from, &server.database).await?;
     let schema = dumps::schema(client, from, server, &facts.unseen).await?;
-    if client.major > server.major() {
-        notes.push(format!(
-            "dumped by pg_dump {}, which may write what a PostgreSQL {1} cannot restore; the package \
-             postgresql-client-{1} has the right one",
-            client.major,
-            server.major()
-        ));
-    }
+    notes.extend(notes::newer_client(client.major, server.major()));
     notes.extend(roles.warnings.iter().chain(&schema.warnings).map(|said| format!("said by {said}")));
     for (name, masked) in [("roles.sql", &roles.masked), ("schema.sql", &schema.masked)] {
-        notes.extend(secrets_notes(name, masked));
+        notes.extend(notes::secrets(name, masked, HEADER_LINES));
     }
     let mut files = vec![
         File {
@@ -203,69 +194,6 @@ async fn read(
     Ok(Read { files, notes })
 }
 
-/// What the role could not see, and what would let it.
-fn unseen_notes(facts: &Facts) -> Vec<String> {
-    let Unseen { tables, relations, objects } = &facts.unseen;
-    if tables.is_empty() {
-        return Vec::new();
-    }
-    let names: Vec<_> = tables.iter().map(|table| format!("{}.{}", table.schema, table.name)).collect();
-    let role = crate::identifiers::quote_identifier(&facts.server.role);
-    let grant = if facts.server.major() >= 14 {
-        format!("GRANT pg_read_all_data TO {role}")
-    } else {
-        format!("GRANT USAGE ON SCHEMA … TO {role} and GRANT SELECT ON ALL TABLES IN SCHEMA … TO {role}")
-    };
-    let others = relations.len().saturating_sub(tables.len());
-    let mut note = format!("left out, since {} may not read them: {}", facts.server.role, listed(&names));
-    if others > 0 || !objects.is_empty() {
-        note.push_str(", and what depends on them");
-        let views: Vec<_> = relations
-            .iter()
-            .filter(|relation| !tables.contains(relation))
-            .map(|relation| format!("{}.{}", relation.schema, relation.name))
-            .collect();
-        if !views.is_empty() {
-            note.push_str(&format!(" ({})", listed(&views)));
-        }
-    }
-    note.push_str(&format!("; {grant} lets it, or capture as a superuser"));
-    vec![note]
-}
-
-fn statements_note(facts: &Facts, statements: Option<&Statements>) -> Option<String> {
-    let Some(statements) = statements else {
-        return Some(
-            "there is no statements.json: the database does not have the extension pg_stat_statements"
-                .to_owned(),
-        );
-    };
-    (statements.hidden > 0 && !facts.server.reads_all_stats).then(|| {
-        format!(
-            "{} of other roles stayed hidden from {}; GRANT pg_read_all_stats TO {} lets it see them",
-            counted(statements.hidden, "statement"),
-            facts.server.role,
-            crate::identifiers::quote_identifier(&facts.server.role),
-        )
-    })
-}
-
-fn secrets_notes(name: &str, masked: &Masked) -> Vec<String> {
-    let mut notes = Vec::new();
-    if masked.count > 0 {
-        notes.push(format!("{name} has 'masked' in the place of {}", counted(masked.count, "secret")));
-    }
-    if !masked.suspicious.is_empty() {
-        let lines: Vec<_> =
-            masked.suspicious.iter().map(|number| (number + HEADER_LINES).to_string()).collect();
-        notes.push(format!(
-            "{name} may hold a password in a body on line {}: look before you pass it on",
-            listed(&lines)
-        ));
-    }
-    notes
-}
-
 /// Lines of the comment above each dump.
 const HEADER_LINES: usize = 3;
 
@@ -286,17 +214,6 @@ fn headed(dump: &str, facts: &Facts) -> String {
         line(&server.role),
         server.captured_at,
     )
-}
-
-fn counted(count: usize, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
-}
-
-/// The first few of many.
-fn listed(names: &[String]) -> String {
-    let first: Vec<_> = names.iter().take(NAMED).map(String::as_str).collect();
-    let more = names.len().saturating_sub(NAMED);
-    if more > 0 { format!("{} and {more} more", first.join(", ")) } else { first.join(", ") }
 }
 
 fn pretty(document: &impl serde::Serialize) -> Result<String, CaptureError> {

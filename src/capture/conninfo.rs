@@ -83,9 +83,12 @@ impl Conninfo {
     }
 }
 
-/// A connection string as some object of a database keeps it, with another password.
+/// A connection string as some object of a database keeps it, with another password; none where it has none. Of one
+/// that cannot be read nothing is kept.
 pub(super) fn masked(text: &str, password: &str) -> Option<String> {
-    let known = Conninfo::parse(text).ok()?;
+    let Ok(known) = Conninfo::parse(text) else {
+        return Some(password.to_owned());
+    };
     known.password.as_ref()?;
     let options = known.options.as_deref();
     Some(match &known.form {

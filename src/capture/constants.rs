@@ -55,7 +55,7 @@ fn is_type_modifier(statement: &str, before: &[Token]) -> bool {
     let mut back = before.iter().rev().skip_while(within);
     back.next().is_some_and(|token| sign(token, "("))
         && back.next().is_some_and(|token| token.kind == TokenKind::Word)
-        && back.skip_while(|token| token.kind == TokenKind::Word).next().is_some_and(|token| sign(token, ":"))
+        && back.find(|token| token.kind != TokenKind::Word).is_some_and(|token| sign(token, ":"))
 }
 
 /// The statement with other texts for some of its tokens, in one line.

@@ -43,62 +43,65 @@ pub(super) fn mask(dump: &str) -> Masked {
     let tokens: Vec<Token> =
         tokens(dump).into_iter().filter(|token| token.kind != TokenKind::Comment).collect();
     let mut masked = Masked { text: String::with_capacity(dump.len()), count: 0, suspicious: Vec::new() };
-    let mut written = 0;
-    let (mut statement, mut mapping) = (0, false);
+    // Up to where the dump is in the text, that part's lines, and the first token of the statement.
+    let (mut written, mut lines, mut statement) = (0, 0, 0);
     for (at, token) in tokens.iter().enumerate() {
         if token.is_sign(dump, ";") {
             statement = at + 1;
-            mapping = false;
         }
-        mapping |= token.is(dump, "mapping") && at == statement + 2;
         if token.kind != TokenKind::Text {
             continue;
         }
+        let between = dump.get(written..token.range.start).unwrap_or_default();
+        masked.text.push_str(between);
+        lines += newlines(between);
+        written = token.range.end;
+        let text = token.of(dump);
         let before = tokens.get(statement..at).unwrap_or_default();
-        let instead = replacement(dump, before, token, mapping);
-        masked.text.push_str(dump.get(written..token.range.start).unwrap_or_default());
-        written = token.range.start;
-        match instead {
-            Some(instead) => {
-                masked.text.push_str(&instead);
-                masked.count += 1;
-                written = token.range.end;
-            }
-            None => {
-                let first = masked.text.matches('\n').count() + 1;
-                let lines = token.of(dump).lines().zip(first..);
-                masked
-                    .suspicious
-                    .extend(lines.filter(|(line, _)| looks_secret(line)).map(|(_, number)| number));
-            }
+        if let Some(instead) = replacement(dump, before, text) {
+            masked.text.push_str(&instead);
+            masked.count += 1;
+            continue;
         }
+        let suspicious = text.lines().zip(lines + 1..).filter(|(line, _)| looks_secret(line));
+        masked.suspicious.extend(suspicious.map(|(_, number)| number));
+        masked.text.push_str(text);
+        lines += newlines(text);
     }
     masked.text.push_str(dump.get(written..).unwrap_or_default());
     masked
 }
 
-/// What stands in the place of a string constant that is a secret. `before` is the statement up to it.
-fn replacement(dump: &str, before: &[Token], token: &Token, mapping: bool) -> Option<String> {
-    let previous = before.last()?;
-    if previous.is(dump, "connection") {
-        return conninfo::masked(&value(token.of(dump)), MASK).map(|text| quote_literal(&text));
-    }
-    let in_options = before.iter().any(|token| token.is(dump, "options"));
-    let name = match previous.kind {
-        TokenKind::Word | TokenKind::Quoted => name(previous.of(dump)),
-        // `SET a.b TO 'value'`
-        TokenKind::Sign if previous.is_sign(dump, "=") => set_name(dump, before)?,
-        _ => return None,
-    };
-    let name = if previous.is(dump, "to") { set_name(dump, before)? } else { name };
-    let unknown_of_mapping = mapping && in_options && !HARMLESS.contains(&name.as_str());
-    let secret = is_secret(&name) && !HARMLESS.contains(&name.as_str())
-        || unknown_of_mapping
-        || (in_options && looks_secret(token.of(dump)));
-    secret.then(|| quote_literal(MASK))
+fn newlines(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'\n').count()
 }
 
-/// The setting of `SET name TO` or `SET name =`.
+/// What stands in the place of a string constant that is a secret. `before` is the statement up to it.
+fn replacement(dump: &str, before: &[Token], constant: &str) -> Option<String> {
+    let previous = before.last()?;
+    if previous.is(dump, "connection") {
+        return conninfo::masked(&value(constant), MASK).map(|text| quote_literal(&text));
+    }
+    let name = match previous.kind {
+        // `SET name TO 'value'`
+        TokenKind::Word if previous.is(dump, "to") => set_name(dump, before)?,
+        TokenKind::Word | TokenKind::Quoted => name(previous.of(dump)),
+        TokenKind::Text | TokenKind::Number | TokenKind::Parameter | TokenKind::Comment | TokenKind::Sign => {
+            return None;
+        }
+    };
+    if HARMLESS.contains(&name.as_str()) {
+        return None;
+    }
+    let second = |keyword: &str| before.get(1).is_some_and(|token| token.is(dump, keyword));
+    let options = before.iter().any(|token| token.is(dump, "options"));
+    // CREATE USER MAPPING, SERVER, FOREIGN TABLE, FOREIGN DATA WRAPPER
+    let mapping = options && second("user");
+    let foreign = options && (second("server") || second("foreign"));
+    (is_secret(&name) || mapping || foreign && looks_secret(constant)).then(|| quote_literal(MASK))
+}
+
+/// The setting of `SET name TO`.
 fn set_name(dump: &str, before: &[Token]) -> Option<String> {
     let set = before.iter().rposition(|token| token.is(dump, "set"))?;
     let names = before.get(set + 1..before.len().saturating_sub(1))?;
@@ -111,7 +114,9 @@ fn name(identifier: &str) -> String {
 
 /// The text of a plain or an escape string.
 fn value(literal: &str) -> String {
-    let inner = literal.trim_start_matches(['e', 'E']).trim_matches('\'').replace("''", "'");
+    let quoted = literal.trim_start_matches(['e', 'E']);
+    let inner = quoted.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')).unwrap_or(quoted);
+    let inner = inner.replace("''", "'");
     if literal.starts_with('\'') { inner } else { inner.replace("\\\\", "\\").replace("\\'", "'") }
 }
 
@@ -156,8 +161,12 @@ mod tests {
                 "CREATE SUBSCRIPTION s CONNECTION 'host=h password=masked' PUBLICATION p WITH (slot_name = 'n');",
             ),
             (
-                "ALTER DATABASE d SET \"app.jwt_secret\" TO 'x';\nALTER ROLE r SET app.token = 'x';\nALTER ROLE r SET work_mem TO '4MB';",
-                "ALTER DATABASE d SET \"app.jwt_secret\" TO 'masked';\nALTER ROLE r SET app.token = 'masked';\nALTER ROLE r SET work_mem TO '4MB';",
+                "CREATE SUBSCRIPTION s CONNECTION 'host=h password=''never closed' PUBLICATION p;",
+                "CREATE SUBSCRIPTION s CONNECTION 'masked' PUBLICATION p;",
+            ),
+            (
+                "ALTER DATABASE d SET \"app.jwt_secret\" TO 'x';\nALTER ROLE r SET app.token TO 'x';\nALTER ROLE r SET work_mem TO '4MB';",
+                "ALTER DATABASE d SET \"app.jwt_secret\" TO 'masked';\nALTER ROLE r SET app.token TO 'masked';\nALTER ROLE r SET work_mem TO '4MB';",
             ),
             ("ALTER ROLE r WITH PASSWORD 'SCRAM-SHA-256$x';", "ALTER ROLE r WITH PASSWORD 'masked';"),
             (

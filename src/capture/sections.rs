@@ -1,6 +1,8 @@
 //! The sections of a plain dump: pg_dump writes a comment above each object that it dumps
 //! (`_printTocEntry` in its `pg_backup_archiver.c`), by which objects are left out of it here.
 
+use std::collections::HashSet;
+
 /// An object as pg_dump's comment names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize)]
 pub(super) struct Object {
@@ -19,6 +21,7 @@ impl Object {
 
 /// Leaves the sections of some objects out, with the comments and privileges that belong to them.
 pub(super) fn without(dump: &str, objects: &[Object]) -> String {
+    let objects: HashSet<(&str, &str)> = objects.iter().map(Object::place).collect();
     let mut text = String::with_capacity(dump.len());
     let mut kept = true;
     let mut lines = dump.split_inclusive('\n').peekable();
@@ -26,7 +29,7 @@ pub(super) fn without(dump: &str, objects: &[Object]) -> String {
         if line.trim_end() == "--"
             && let Some(header) = lines.peek().and_then(|line| line.strip_prefix("-- Name: "))
         {
-            kept = !is_of(header.trim_end(), objects);
+            kept = !is_of(header.trim_end(), &objects);
         } else if !kept
             && (line.starts_with("\\unrestrict") || line.starts_with("-- PostgreSQL database dump"))
         {
@@ -42,7 +45,7 @@ pub(super) fn without(dump: &str, objects: &[Object]) -> String {
 }
 
 /// Whether a header, from after `Name: `, is of one of the objects: `orders touch; Type: TRIGGER; Schema: sales; …`.
-fn is_of(header: &str, objects: &[Object]) -> bool {
+fn is_of(header: &str, objects: &HashSet<(&str, &str)>) -> bool {
     let Some((name, rest)) = header.split_once("; Type: ") else {
         return false;
     };
@@ -53,7 +56,7 @@ fn is_of(header: &str, objects: &[Object]) -> bool {
     // Above a comment, a label or privileges the name has the kind of the object before it.
     let attached = matches!(kind, "ACL" | "COMMENT" | "SECURITY LABEL");
     let own = if attached { name.split_once(' ').map_or(name, |(_, own)| own) } else { name };
-    objects.iter().any(|object| object.schema == schema && (object.name == name || object.name == own))
+    objects.contains(&(schema, name)) || objects.contains(&(schema, own))
 }
 
 #[cfg(test)]
