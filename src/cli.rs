@@ -48,10 +48,12 @@ pub enum Command {
     /// do: a password may also come from PGPASSWORD or ~/.pgpass, and everything else from a service file or PG*
     /// variables. A password in the URL shows in this machine's list of processes while thirdrun runs.
     ///
-    /// Nothing is written to the database, no table is read, and no lock is waited for longer than two seconds; pg_dump
-    /// holds ACCESS SHARE locks while it runs, which hold up nothing but ALTER, DROP and the like. An ordinary role will
-    /// do: what it may not see is left out, and said. Passwords of roles are not read, and other secrets in the schema
-    /// are masked; the bodies of functions and views are written as they are.
+    /// Nothing is written to the database, no table is read, and no lock is waited for longer than two seconds. While
+    /// pg_dump runs it holds ACCESS SHARE locks: an ALTER or DROP of a table waits for it, and whoever needs that table
+    /// next waits behind that one. An ordinary role will do: what it may not see is left out, and said.
+    ///
+    /// Passwords of roles are not read, and other secrets in the schema are masked; the bodies of functions and views
+    /// are written as they are.
     Capture(CaptureArgs),
     /// See it happen: a bundled outage in three runs
     Demo(DemoArgs),
