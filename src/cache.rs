@@ -1,11 +1,15 @@
 //! Where thirdrun keeps what makes the next check faster. Everything in it can be deleted at any time.
 
 use std::fs::File;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use etcetera::BaseStrategy as _;
 use rustix::fs::{FlockOperation, flock};
+
+/// Clones that each backend keeps: those that were not used for the longest time make room.
+pub const MOST: usize = 20;
 
 /// Overrides the cache directory.
 pub const VARIABLE: &str = "THIRDRUN_CACHE_DIR";
@@ -18,6 +22,14 @@ pub fn directory() -> Option<PathBuf> {
         Some(directory) if !directory.is_empty() => std::path::absolute(directory).ok(),
         _ => etcetera::base_strategy::Xdg::new().ok().map(|base| base.cache_dir().join("thirdrun")),
     }
+}
+
+/// Makes the cache directory, closed to everybody but its owner.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_directory(directory: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
 /// Keeps an entry from being removed, for as long as the lock lives.
@@ -44,23 +56,54 @@ pub fn remove(entry: &Path) -> std::io::Result<bool> {
     if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err() {
         return Ok(false);
     }
-    std::fs::remove_dir_all(entry).map(|()| true)
+    if entry.is_dir() {
+        // Half of an entry must never be found under its name.
+        let removed = entry.with_file_name(format!("new-{:016x}", rand::random::<u64>()));
+        std::fs::rename(entry, &removed)?;
+        std::fs::remove_dir_all(removed)?;
+    } else {
+        std::fs::remove_file(entry)?;
+    }
+    Ok(true)
 }
+
+/// What the names of the entries begin with: clusters, clones and the locks of clones, what was never finished.
+const OURS: [&str; 3] = ["cluster-", "seed-", "new-"];
 
 /// The entries of the cache that were last used longer ago than this.
 pub fn older_than(age: Duration) -> Vec<PathBuf> {
     let now = SystemTime::now();
+    let old = |used: &SystemTime| now.duration_since(*used).is_ok_and(|since| since >= age);
+    entries(&OURS).into_iter().filter(|(_, used)| old(used)).map(|(path, _)| path).collect()
+}
+
+/// Removes the clones that were not used for the longest time, so that no more than [`MOST`] stay.
+pub fn bound() {
+    let mut clones: Vec<_> =
+        entries(&["seed-"]).into_iter().filter(|(path, _)| path.extension().is_none()).collect();
+    clones.sort_by_key(|(_, used)| std::cmp::Reverse(*used));
+    for (path, _) in clones.into_iter().skip(MOST) {
+        // One that is in use, or cannot be removed, is there again the next time.
+        let _ = remove(&path);
+    }
+}
+
+/// The entries whose names begin so, and when each was last used.
+fn entries(prefixes: &[&str]) -> Vec<(PathBuf, SystemTime)> {
     let Some(Ok(entries)) = directory().map(std::fs::read_dir) else {
         return Vec::new();
     };
-    let old = |path: &Path| {
-        let used = std::fs::metadata(path).and_then(|meta| meta.modified());
-        used.is_ok_and(|used| now.duration_since(used).is_ok_and(|since| since >= age))
+    let ours = |path: &Path| {
+        let name = path.file_name().map(|name| name.to_string_lossy());
+        name.is_some_and(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
     };
-    let ours =
-        |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("cluster-"));
-    entries.flatten().map(|entry| entry.path()).filter(|path| ours(path) && old(path)).collect()
+    let used = |path: PathBuf| {
+        let used = std::fs::metadata(&path).and_then(|meta| meta.modified()).ok()?;
+        Some((path, used))
+    };
+    entries.flatten().map(|entry| entry.path()).filter(|path| ours(path)).filter_map(used).collect()
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -72,7 +72,7 @@ pub struct CheckArgs {
     /// The rehearsal file [default: thirdrun.toml in this or a parent directory]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// A schema dump (pg_dump --schema-only); repeat it to apply several in order
+    /// A schema dump (pg_dump --schema-only, in any format); repeat it to apply several in order
     #[arg(long, value_name = "FILE")]
     pub schema: Vec<PathBuf>,
     /// A roles dump (pg_dumpall --roles-only); repeat it to apply several in order
@@ -152,6 +152,9 @@ pub struct RunningArgs {
     /// Where the report goes, instead of standard output; the first one belongs to the first --format
     #[arg(long, value_name = "FILE")]
     pub output: Vec<PathBuf>,
+    /// Make the clone anew, and do not keep it for the next time
+    #[arg(long, env = "THIRDRUN_NO_CACHE", value_parser = clap::builder::BoolishValueParser::new())]
+    pub no_cache: bool,
     /// Leave the sandbox up after a failure until Ctrl-C, and print how to connect
     #[arg(long)]
     pub keep: bool,

@@ -3,12 +3,16 @@
 //!
 //! The server is the parser of SQL; here a script is only cut into statements, by psql's rules.
 
+mod archive;
+mod encoding;
 mod facts;
+mod file;
 mod script;
 mod tokens;
 mod words;
 
 pub use facts::{DatabaseStated, DumpFacts, StatedPassword, database_stated, roles_named, stated_password};
+pub use file::{Archive, Content, DumpError, DumpFile, PlainDump};
 pub use script::{Item, ItemKind, ScriptError, split};
 pub use tokens::{Token, TokenKind, tokens};
-pub use words::{Word, words};
+pub use words::{Word, words, words_at};

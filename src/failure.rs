@@ -88,6 +88,13 @@ impl Failure {
         self
     }
 
+    /// The failure as the cause of another one.
+    #[must_use]
+    pub fn within(mut self, what: impl Into<String>) -> Self {
+        self.chain.insert(0, what.into());
+        self
+    }
+
     /// The failure and its causes in one line.
     pub fn causes(&self) -> String {
         self.chain.join(": ")
@@ -124,7 +131,8 @@ impl Failure {
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
         let snippet = error.snippet(false).zip(error.snippet(true));
-        let failure = Self::new(Exit::Usage, &error);
+        let exit = if error.is_of_dump() { Exit::Environment } else { Exit::Usage };
+        let failure = Self::new(exit, &error);
         match (snippet, error.help()) {
             // The snippet has the help in it.
             (Some(snippet), _) => Self { snippet: Some(snippet), ..failure },
@@ -211,9 +219,18 @@ impl From<SeedError> for Failure {
                     None => failure,
                 }
             }
-            SeedError::Restore(_) | SeedError::Own { .. } | SeedError::Rows(_) | SeedError::Catalog(_) => {
-                failure
+            SeedError::Restore(RestoreError::Rows { .. }) => failure
+                .hint("a rehearsal needs no row of the original: dump it with `pg_dump --schema-only`")
+                .hint(
+                    "or say dumped = \"skip\" under [data] to leave them out, dumped = \"load\" to load them",
+                ),
+            SeedError::Restore(RestoreError::Command { .. }) => failure.hint(
+                "restore the file with psql into a database, and dump that with `pg_dump --schema-only`",
+            ),
+            SeedError::Restore(RestoreError::Truncated { .. }) => {
+                failure.hint("copy or dump it again: not all of it is here")
             }
+            SeedError::Own { .. } | SeedError::Rows(_) | SeedError::Catalog(_) => failure,
         }
     }
 }

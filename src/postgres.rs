@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-pub use session::{Answer, Notified, QueryFailure, Session};
+pub use session::{Answer, Notified, QueryFailure, Sent, Session};
 
 use crate::identifiers::{DatabaseName, RoleName, Secret};
 

@@ -1,5 +1,7 @@
 //! One rehearsal from its plan to its observations: THE pipeline, the only place that sees every stage.
 
+mod clone;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -11,8 +13,10 @@ use crate::programs::Place;
 use crate::progress::{Phase, Progress};
 use crate::runs::{self, Arrivals, RunSpec};
 use crate::sandbox::{Sandbox, Scope};
-use crate::seed::{Seeded, seed};
+use crate::seed::Logins;
 use crate::workers::{Crew, Surroundings, WorkerSpec};
+
+use clone::Ready;
 
 /// How long a script may take to log in.
 const ARRIVAL: Duration = Duration::from_secs(1);
@@ -45,20 +49,12 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
         .chain(plan.workers.iter().filter_map(WorkerSpec::place))
         .collect();
     let places: Vec<Place> = places.into_iter().collect();
-    let sandbox = Sandbox::start(&plan.sandbox, scope, &places).await?;
-    progress.phase(&Phase::Seed);
+    let Ready { sandbox, clone, logins } = clone::ready(plan, scope, &places, progress).await?;
+    plan.check_roles(&logins.roles)?;
     let launcher = sandbox.launcher();
-    let root = sandbox.first_session().await;
-    let (seeded, prepared) =
-        tokio::join!(seed(&plan.seed, sandbox.server(), root), launcher.prepare(&places));
-    let seeded = match seeded {
-        Ok(seeded) => seeded,
-        Err(error) => return Err(with_log(error.into(), &sandbox).await),
-    };
-    plan.check_roles(&seeded.roles)?;
-    prepared?;
-    launcher.provide(&seeded.logins).await?;
-    let mut crew = crew(plan, &sandbox, &seeded);
+    launcher.prepare(&places).await?;
+    launcher.provide(&logins.logins).await?;
+    let mut crew = crew(plan, &sandbox, &logins);
     progress.phase(&Phase::Baseline);
     crew.start_for(RunNumber(1)).await;
     let baseline = crew.baseline().await;
@@ -68,6 +64,7 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
     let works = baseline.iter().all(|worker| {
         worker.new_session.ok() && worker.existing_session.as_ref().is_none_or(|probe| probe.ok())
     });
+    sandbox.kept().await;
     let mut runs = Vec::new();
     if works {
         for spec in &plan.runs {
@@ -83,7 +80,7 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
     arrivals.close().await;
     let observations = Rehearsal {
         sandbox: sandbox.facts().clone(),
-        clone: seeded.facts,
+        clone,
         workers: plan.workers.iter().map(|worker| worker.facts()).collect(),
         baseline,
         runs,
@@ -95,11 +92,11 @@ fn names(plan: &Plan) -> Vec<WorkerName> {
     plan.workers.iter().map(|worker| worker.name.clone()).collect()
 }
 
-fn crew(plan: &Plan, sandbox: &Sandbox, seeded: &Seeded) -> Crew {
+fn crew(plan: &Plan, sandbox: &Sandbox, logins: &Logins) -> Crew {
     let surroundings = Surroundings {
         endpoint: sandbox.server().endpoint.clone(),
         database: plan.seed.database.clone(),
-        logins: std::sync::Arc::new(seeded.logins.clone()),
+        logins: std::sync::Arc::new(logins.logins.clone()),
         launcher: sandbox.launcher(),
     };
     Crew::new(plan.workers.clone(), surroundings)
@@ -155,12 +152,4 @@ async fn one_run(
         workers,
         server_gone: sandbox.log_if_gone().await,
     })
-}
-
-/// A failure while the server is gone is explained by the server's log.
-async fn with_log(failure: Failure, sandbox: &Sandbox) -> Failure {
-    match sandbox.log_if_gone().await {
-        Some(log) => failure.hint(format!("the server itself has ended; the end of its log:\n{log}")),
-        None => failure,
-    }
 }

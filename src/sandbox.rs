@@ -6,6 +6,7 @@
 mod configuration;
 pub mod docker;
 mod error;
+mod kept;
 pub mod leftovers;
 pub mod local;
 pub mod scope;
@@ -19,7 +20,9 @@ pub use error::SandboxError;
 pub use scope::Scope;
 
 use configuration::{conf_text, fixed_settings, hba_text};
+use kept::Begun;
 
+use crate::dump::Archive;
 use crate::identifiers::{DatabaseName, RoleName, Secret};
 use crate::observations::SandboxFacts;
 use crate::postgres::{SUPERUSER, Server, Session, wait_until_ready};
@@ -85,6 +88,8 @@ pub struct Sandbox {
     facts: SandboxFacts,
     server: Server,
     backend: Backend,
+    /// What was noted with the clone that it started with.
+    note: Option<String>,
     /// The session that saw the server become ready.
     first: tokio::sync::Mutex<Option<Session>>,
 }
@@ -126,17 +131,25 @@ impl Backend {
 
 impl Sandbox {
     /// Starts a server and waits until it answers. `scope` owns everything that is started; `places` are where
-    /// programs will run, which are made ready meanwhile.
+    /// programs will run, which are made ready meanwhile. With the fingerprint of a `clone` it starts with that
+    /// one where it was kept, and says so by its [`Sandbox::note`]; else the clone can be kept once it is made.
     ///
     /// # Errors
     /// When there is no such server here or it does not become ready.
-    pub async fn start(plan: &SandboxPlan, scope: &Scope, places: &[Place]) -> Result<Self, SandboxError> {
+    pub async fn start(
+        plan: &SandboxPlan,
+        clone: Option<&str>,
+        scope: &Scope,
+        places: &[Place],
+    ) -> Result<Self, SandboxError> {
         let begun = Instant::now();
-        let (backend, password) = start_backend(plan, scope).await?;
-        let (launcher, places) = (backend.launcher(), places.to_owned());
-        // A place that cannot be had is tried again when it is needed, which then says why.
-        drop(tokio::spawn(async move { launcher.prepare(&places).await }));
-        let mut server = Server { endpoint: backend.endpoint(), superuser: plan.bootstrap.clone(), password };
+        let Begun { server: backend, login: (superuser, password), note } =
+            start_backend(plan, clone, scope).await?;
+        if clone.is_none() || note.is_some() {
+            // Programs share the network of a server that stays.
+            prepare(&backend, places);
+        }
+        let mut server = Server { endpoint: backend.endpoint(), superuser, password };
         let login = server.superuser_login(&DatabaseName::new("postgres"));
         let ready = wait_until_ready(&server.endpoint, &login, READY_DEADLINE, || backend.alive()).await;
         let session = match ready {
@@ -148,7 +161,7 @@ impl Sandbox {
         let version = server_version(&session).await?;
         let superuser = RoleName::new(SUPERUSER);
         let password = Secret::random();
-        let sql = if plan.bootstrap == superuser {
+        let sql = if server.superuser == superuser {
             format!("ALTER ROLE {} PASSWORD '{}'", superuser.quoted(), password.stored_scram())
         } else {
             // The sandbox's own superuser is another role than the one that owns the catalogs, which
@@ -176,10 +189,80 @@ impl Sandbox {
             image,
             isolation,
             ready_ms: begun.elapsed().as_secs_f64() * 1e3,
-            seed_cached: false,
+            seed_cached: note.is_some(),
         };
         let first = tokio::sync::Mutex::new(Some(session));
-        Ok(Self { facts, server, backend, first })
+        Ok(Self { facts, server, backend, note, first })
+    }
+
+    /// What was noted with the clone that it started with; none where there is no clone yet.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    /// Keeps the clone that was made in it, with a note, where [`Sandbox::start`] was told of one. The server is
+    /// stopped for that and started again: whoever has a session must have closed it.
+    ///
+    /// # Errors
+    /// When the server does not come back. That nothing can be kept is no error.
+    pub async fn keep(
+        &mut self,
+        plan: &SandboxPlan,
+        note: String,
+        scope: &Scope,
+        places: &[Place],
+    ) -> Result<(), SandboxError> {
+        let restarted = match &mut self.backend {
+            Backend::Local(server) => server.keep(plan, self.server.password.clone(), note, scope).await?,
+            Backend::Docker(server) => server.keep(note, scope).await?,
+        };
+        if restarted {
+            self.server.endpoint = self.backend.endpoint();
+            let login = self.server.superuser_login(&DatabaseName::new("postgres"));
+            let alive = || self.backend.alive();
+            let ready = wait_until_ready(&self.server.endpoint, &login, READY_DEADLINE, alive).await;
+            let session = match ready {
+                Ok(session) => session,
+                Err(source) => {
+                    return Err(SandboxError::NotReady { source, log: self.backend.log_tail().await });
+                }
+            };
+            *self.first.get_mut() = Some(session);
+        }
+        prepare(&self.backend, places);
+        Ok(())
+    }
+
+    /// Waits until the clone is kept, if it is to be. No script may run before.
+    pub async fn kept(&self) {
+        if let Backend::Local(server) = &self.backend {
+            server.kept().await;
+        }
+    }
+
+    /// What the server's own `pg_restore` makes of an archive, or that of a newer version on this machine where
+    /// the server's is too old for it.
+    ///
+    /// # Errors
+    /// When none understands the archive.
+    pub async fn pg_restore(
+        &self,
+        archive: &Archive,
+        arguments: &[&str],
+        scope: &Scope,
+    ) -> Result<Vec<u8>, SandboxError> {
+        let own = match &self.backend {
+            Backend::Local(server) => server.pg_restore(archive, arguments, scope).await,
+            Backend::Docker(server) => server.pg_restore(archive, arguments).await,
+        };
+        match own {
+            Err(error) => match local::newest_pg_restore(archive, arguments, scope).await {
+                Some(Ok(output)) => Ok(output),
+                // What the server's own said is more to the point.
+                Some(Err(_)) | None => Err(error),
+            },
+            own => own,
+        }
     }
 
     /// How it was had.
@@ -195,6 +278,15 @@ impl Sandbox {
     /// The session of its bootstrap superuser that saw it become ready, for whoever asks first.
     pub async fn first_session(&self) -> Option<Session> {
         self.first.lock().await.take()
+    }
+
+    /// A new session of its superuser.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn superuser_session(&self) -> Result<Session, SandboxError> {
+        let login = self.server.superuser_login(&DatabaseName::new("postgres"));
+        Session::open(&self.server.endpoint, &login).await.map_err(SandboxError::Setup)
     }
 
     /// Runs programs beside it.
@@ -225,9 +317,19 @@ impl Sandbox {
     }
 }
 
-/// Starts a server where the plan wants it, after what dead sandboxes have left is removed. Also says the
-/// password of its bootstrap superuser.
-async fn start_backend(plan: &SandboxPlan, scope: &Scope) -> Result<(Backend, Secret), SandboxError> {
+/// Makes the places of programs ready in the background. One that cannot be had is tried again when it is needed,
+/// which then says why.
+fn prepare(backend: &Backend, places: &[Place]) {
+    let (launcher, places) = (backend.launcher(), places.to_owned());
+    drop(tokio::spawn(async move { launcher.prepare(&places).await }));
+}
+
+/// Starts a server where the plan wants it, after what dead sandboxes have left is removed.
+async fn start_backend(
+    plan: &SandboxPlan,
+    clone: Option<&str>,
+    scope: &Scope,
+) -> Result<Begun<Backend>, SandboxError> {
     let connected = match plan.backend {
         BackendChoice::Local => None,
         BackendChoice::Docker => Some(docker::engine::connect().await?),
@@ -239,8 +341,8 @@ async fn start_backend(plan: &SandboxPlan, scope: &Scope) -> Result<(Backend, Se
         match docker::choose_image(&connected.0, plan, scope).await {
             Ok(image) => {
                 scope.uses_engine(&connected.0);
-                match docker::DockerServer::start(&connected, image, plan, scope).await {
-                    Ok((server, password)) => return Ok((Backend::Docker(server), password)),
+                match docker::DockerServer::start(&connected, image, plan, clone, scope).await {
+                    Ok(begun) => return Ok(begun.map(Backend::Docker)),
                     Err(error @ SandboxError::Elsewhere { .. }) if plan.backend == BackendChoice::Auto => {
                         unusable = Some(error);
                     }
@@ -252,8 +354,8 @@ async fn start_backend(plan: &SandboxPlan, scope: &Scope) -> Result<(Backend, Se
             Err(error) => unusable = Some(error),
         }
     }
-    match (local::LocalServer::start(plan, scope).await, unusable) {
-        (Ok((server, password)), _) => Ok((Backend::Local(server), password)),
+    match (local::LocalServer::start(plan, clone, scope).await, unusable) {
+        (Ok(begun), _) => Ok(begun.map(Backend::Local)),
         (Err(local @ SandboxError::NoPostgres { .. }), Some(docker)) => Err(SandboxError::Neither {
             wanted: plan.major.map_or_else(|| "server".to_owned(), |major| major.to_string()),
             docker: Box::new(docker),

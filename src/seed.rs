@@ -5,19 +5,21 @@
 //! them, because nothing is rewritten.
 
 mod database;
+mod fingerprint;
 mod passwords;
 mod restore;
 pub mod rows;
+mod tablespaces;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 pub use restore::RestoreError;
 
-use crate::dump::{DumpFacts, stated_password};
+use crate::dump::{DumpFile, PlainDump, stated_password};
 use crate::identifiers::{DatabaseName, RoleName, Secret};
 use crate::observations::{CloneFacts, Skipped};
 use crate::postgres::{QueryFailure, SUPERUSER, Server, Session};
+use restore::Restore;
 
 /// The database that every server has.
 const MAINTENANCE_DATABASE: &str = "postgres";
@@ -37,26 +39,36 @@ pub struct SeedPlan {
     pub rows: rows::RowsPlan,
     /// Files with the rows that workers rely on.
     pub load: Vec<DumpFile>,
+    /// What becomes of rows that a dump has in it.
+    pub in_dump: DataInDump,
     /// Whether an extension that cannot be created is left out instead of refused.
     pub skip_missing_extensions: bool,
     /// Passwords that workers name.
     pub passwords: BTreeMap<RoleName, Secret>,
 }
 
-/// A dump file that has been read.
-#[derive(Debug, Clone)]
-pub struct DumpFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// What it says.
-    pub text: String,
+/// What becomes of rows that a dump has in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DataInDump {
+    /// They are refused: a rehearsal needs no row of the original, and copies are how rows get about.
+    #[default]
+    Refuse,
+    /// They are left out.
+    Skip,
+    /// They are loaded.
+    Load,
 }
 
-impl DumpFile {
-    /// What it says of where it came from.
-    pub fn facts(&self) -> DumpFacts {
-        DumpFacts::read(&self.text)
-    }
+/// The dumps of a plan as SQL.
+#[derive(Debug)]
+pub struct Dumps {
+    /// Schema dumps, in order.
+    pub schema: Vec<PlainDump>,
+    /// Roles dumps, in order.
+    pub roles: Vec<PlainDump>,
+    /// Files with the rows that workers rely on.
+    pub load: Vec<PlainDump>,
 }
 
 /// The role that owns the catalogs of a cluster into which these roles files will be restored.
@@ -69,7 +81,7 @@ pub fn bootstrap_role(roles: &[DumpFile]) -> RoleName {
     let mut created = false;
     let mut superuser = false;
     for file in roles {
-        for item in crate::dump::split(&file.text).unwrap_or_default() {
+        for item in crate::dump::split(file.text().unwrap_or_default()).unwrap_or_default() {
             let words = crate::dump::words(item.text);
             let [verb, object, role, rest @ ..] = words.as_slice() else {
                 continue;
@@ -88,17 +100,6 @@ pub fn bootstrap_role(roles: &[DumpFile]) -> RoleName {
         }
     }
     if created && !superuser { RoleName::new(SUPERUSER) } else { postgres }
-}
-
-/// A clone that is ready.
-#[derive(Debug)]
-pub struct Seeded {
-    /// What it holds.
-    pub facts: CloneFacts,
-    /// The password of every login role.
-    pub logins: Vec<(RoleName, Secret)>,
-    /// Every role besides PostgreSQL's own and thirdrun's superuser.
-    pub roles: Vec<RoleName>,
 }
 
 /// Why a clone could not be made.
@@ -128,100 +129,127 @@ pub enum SeedError {
 ///
 /// # Errors
 /// When a statement of a file fails, with its place.
-pub async fn seed(plan: &SeedPlan, server: &Server, root: Option<Session>) -> Result<Seeded, SeedError> {
-    let own = |what: &'static str| move |source| SeedError::Own { what, source };
-    let postgres = DatabaseName::new(MAINTENANCE_DATABASE);
+pub async fn seed(
+    plan: &SeedPlan,
+    dumps: &Dumps,
+    server: &Server,
+    root: Option<Session>,
+) -> Result<CloneFacts, SeedError> {
     let root = match root {
         Some(root) => root,
-        None => Session::open(&server.endpoint, &server.superuser_login(&postgres))
-            .await
-            .map_err(own("cannot log in to make the clone"))?,
+        None => login(server, &DatabaseName::new(MAINTENANCE_DATABASE)).await?,
     };
     let mut skipped: Vec<Skipped> = Vec::new();
-    database::create(plan, &root, &mut skipped).await.map_err(own("cannot create the clone's database"))?;
-    let mut restore = restore::Restore {
+    let made = database::create(plan, &dumps.schema, &root, &mut skipped).await;
+    made.map_err(own("cannot create the clone's database"))?;
+    let mut restore = Restore {
         session: &root,
         bootstrap: &plan.bootstrap,
+        database: &plan.database,
         skip_missing_extensions: plan.skip_missing_extensions,
+        rows: plan.in_dump,
         skipped: &mut skipped,
     };
-    let mut clear: BTreeMap<RoleName, Secret> = BTreeMap::new();
-    for file in &plan.roles {
-        restore.file(&file.path, &file.text).await?;
-        note_clear_passwords(&file.path, &file.text, &mut clear)?;
+    for dump in &dumps.roles {
+        restore.dump(dump).await?;
     }
-    let app = Session::open(&server.endpoint, &server.superuser_login(&plan.database))
-        .await
-        .map_err(own("cannot log in to the clone"))?;
+    let app = login(server, &plan.database).await?;
     restore.session = &app;
-    for file in &plan.schema {
-        restore.file(&file.path, &file.text).await?;
+    for dump in &dumps.schema {
+        restore.dump(dump).await?;
     }
-    let logins =
-        passwords::set(&app, plan, &clear).await.map_err(own("cannot set the passwords of the roles"))?;
     // A dump ends with its own settings; rows and loads begin with those of a new session.
-    let app = renewed(app, plan, server).await.map_err(own("cannot log in to the clone"))?;
+    let app = renewed(app, plan, server).await?;
     let filled = rows::fill(app.client(), &plan.rows).await.map_err(SeedError::Rows)?;
-    let mut restore = restore::Restore {
+    let mut restore = Restore {
         session: &app,
         bootstrap: &plan.bootstrap,
+        database: &plan.database,
         skip_missing_extensions: false,
+        rows: DataInDump::Load,
         skipped: &mut skipped,
     };
-    for file in &plan.load {
-        restore.file(&file.path, &file.text).await?;
+    for dump in &dumps.load {
+        restore.dump(dump).await?;
     }
-    let roles = app
+    let roles = roles(&app).await.map_err(own("cannot read the roles"))?;
+    tokio::join!(app.close(), root.close());
+    Ok(CloneFacts {
+        tables: filled.tables,
+        roles: u64::try_from(roles.len()).unwrap_or_default(),
+        rows: filled.rows,
+        tables_without_rows: filled
+            .without_rows
+            .into_iter()
+            .map(|table| format!("{}: {}", table.table, table.reason))
+            .collect(),
+        skipped,
+    })
+}
+
+/// Who can log in to a clone, and who else is there.
+#[derive(Debug)]
+pub struct Logins {
+    /// The password of every login role.
+    pub logins: Vec<(RoleName, Secret)>,
+    /// Every role besides PostgreSQL's own and thirdrun's superuser.
+    pub roles: Vec<RoleName>,
+}
+
+/// Gives every login role of a clone a password. `root` is a superuser's session on any of its databases.
+///
+/// # Errors
+/// When the session fails.
+pub async fn provide_passwords(plan: &SeedPlan, root: &Session) -> Result<Logins, SeedError> {
+    let mut clear: BTreeMap<RoleName, Secret> = BTreeMap::new();
+    for file in &plan.roles {
+        note_clear_passwords(file, &mut clear);
+    }
+    let logins = passwords::set(root, plan, &clear).await;
+    let logins = logins.map_err(own("cannot set the passwords of the roles"))?;
+    let roles = roles(root).await.map_err(own("cannot read the roles"))?;
+    Ok(Logins { logins, roles })
+}
+
+fn own(what: &'static str) -> impl FnOnce(QueryFailure) -> SeedError {
+    move |source| SeedError::Own { what, source }
+}
+
+async fn login(server: &Server, database: &DatabaseName) -> Result<Session, SeedError> {
+    let session = Session::open(&server.endpoint, &server.superuser_login(database)).await;
+    session.map_err(own("cannot log in to make the clone"))
+}
+
+/// Every role besides PostgreSQL's own and thirdrun's superuser.
+async fn roles(session: &Session) -> Result<Vec<RoleName>, QueryFailure> {
+    // They are read in one row: the simple protocol gives the first one only.
+    let answer = session
         .run(
             "SELECT pg_catalog.json_agg(rolname ORDER BY rolname) FROM pg_catalog.pg_roles \
              WHERE rolname !~ '^pg_' AND rolname <> 'thirdrun'",
         )
-        .await
-        .map_err(own("cannot read the roles"))?;
-    let roles = roles.value.flatten().unwrap_or_default();
-    let roles: Vec<RoleName> = serde_json::from_str(&roles).unwrap_or_default();
-    tokio::join!(app.close(), root.close());
-    Ok(Seeded {
-        facts: CloneFacts {
-            tables: filled.tables,
-            roles: u64::try_from(roles.len()).unwrap_or_default(),
-            rows: filled.rows,
-            tables_without_rows: filled
-                .without_rows
-                .into_iter()
-                .map(|table| format!("{}: {}", table.table, table.reason))
-                .collect(),
-            skipped,
-        },
-        logins,
-        roles,
-    })
+        .await?;
+    Ok(serde_json::from_str(&answer.value.flatten().unwrap_or_default()).unwrap_or_default())
 }
 
 /// A session as if it were new. It need not be new where no database or role has settings of its own.
-async fn renewed(session: Session, plan: &SeedPlan, server: &Server) -> Result<Session, QueryFailure> {
-    let settings = session.run("SELECT FROM pg_catalog.pg_db_role_setting LIMIT 1").await?;
-    if settings.rows == 0 {
-        session.run("DISCARD ALL").await?;
+async fn renewed(session: Session, plan: &SeedPlan, server: &Server) -> Result<Session, SeedError> {
+    let settings = session.run("SELECT FROM pg_catalog.pg_db_role_setting LIMIT 1").await;
+    if settings.map_err(own("cannot read the clone's settings"))?.rows == 0 {
+        session.run("DISCARD ALL").await.map_err(own("cannot renew the session that made the clone"))?;
         return Ok(session);
     }
     session.close().await;
-    Session::open(&server.endpoint, &server.superuser_login(&plan.database)).await
+    login(server, &plan.database).await
 }
 
 /// Remembers the passwords that a file gives in the clear; a later statement overrides an earlier one.
-fn note_clear_passwords(
-    path: &Path,
-    text: &str,
-    clear: &mut BTreeMap<RoleName, Secret>,
-) -> Result<(), RestoreError> {
-    for item in restore::items(path, text)? {
-        if let Some(stated) = stated_password(item.text) {
-            match stated.clear {
-                Some(password) => clear.insert(stated.role, Secret::new(password)),
-                None => clear.remove(&stated.role),
-            };
-        }
+fn note_clear_passwords(file: &DumpFile, clear: &mut BTreeMap<RoleName, Secret>) {
+    let items = crate::dump::split(file.text().unwrap_or_default());
+    for stated in items.unwrap_or_default().iter().filter_map(|item| stated_password(item.text)) {
+        match stated.clear {
+            Some(password) => clear.insert(stated.role, Secret::new(password)),
+            None => clear.remove(&stated.role),
+        };
     }
-    Ok(())
 }

@@ -27,7 +27,7 @@ async fn sandbox(scope: &Scope) -> Sandbox {
         bootstrap: RoleName::new("postgres"),
         reach: None,
     };
-    Sandbox::start(&plan, scope, &[]).await.unwrap()
+    Sandbox::start(&plan, None, scope, &[]).await.unwrap()
 }
 
 async fn login(sandbox: &Sandbox, database: &str) -> Session {

@@ -38,6 +38,7 @@ pub async fn run(args: CheckArgs) -> Result<Exit, Failure> {
         postgres_bin: args.running.postgres_bin.clone(),
         role: args.role,
         seed: args.seed,
+        no_cache: args.running.no_cache,
     };
     let plan = plan::build(&overrides, &directory)?;
     let scope = Scope::create()?;

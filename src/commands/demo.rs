@@ -29,6 +29,7 @@ pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
         config: Some(directory.join(plan::FILE_NAME)),
         backend: args.running.backend,
         postgres_bin: args.running.postgres_bin.clone(),
+        no_cache: args.running.no_cache,
         ..Overrides::default()
     };
     let plan = plan::build(&overrides, &directory)?;

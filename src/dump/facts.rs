@@ -21,11 +21,16 @@ impl DumpFacts {
             .lines()
             .take(60)
             .find_map(|line| line.strip_prefix("-- Dumped from database version "))
-            .and_then(|version| version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
+            .and_then(major_of);
         let database =
             text.lines().filter(|line| line.starts_with("CREATE DATABASE ")).find_map(database_stated);
         Self { major, database: database.map(|stated| stated.name) }
     }
+}
+
+/// The major version in a text like `15.18 (Debian …)`.
+pub(super) fn major_of(version: &str) -> Option<u32> {
+    version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// What a statement that creates a database says of it.

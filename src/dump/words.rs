@@ -1,5 +1,7 @@
 //! The words of one statement: enough to see which roles it names, never more.
 
+use std::ops::Range;
+
 /// One word of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Word {
@@ -30,43 +32,57 @@ impl Word {
 
 /// The words of a statement, in order; comments are passed over.
 pub fn words(statement: &str) -> Vec<Word> {
+    words_at(statement).into_iter().map(|(_, word)| word).collect()
+}
+
+/// The words of a statement with the bytes that each takes.
+pub fn words_at(statement: &str) -> Vec<(Range<usize>, Word)> {
     let mut words = Vec::new();
-    let mut chars = statement.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
+    let mut chars = statement.char_indices().peekable();
+    while let Some((start, c)) = chars.next() {
+        let word = match c {
             '"' | '\'' => {
                 let mut text = String::new();
-                while let Some(inner) = chars.next() {
-                    if inner == c {
-                        if chars.peek() == Some(&c) {
-                            chars.next();
-                        } else {
-                            break;
-                        }
+                while let Some((_, inner)) = chars.next() {
+                    if inner == c && chars.next_if(|(_, next)| *next == c).is_none() {
+                        break;
                     }
                     text.push(inner);
                 }
-                words.push(if c == '"' { Word::Quoted(text) } else { Word::Text(text) });
+                if c == '"' { Word::Quoted(text) } else { Word::Text(text) }
             }
-            '-' if chars.peek() == Some(&'-') => {
-                for inner in chars.by_ref() {
-                    if inner == '\n' {
-                        break;
-                    }
-                }
+            '-' if chars.peek().is_some_and(|(_, next)| *next == '-') => {
+                while chars.next_if(|(_, inner)| *inner != '\n').is_some() {}
+                continue;
             }
             c if c.is_alphabetic() || c == '_' => {
                 let mut word: String = c.to_lowercase().collect();
-                while let Some(inner) =
-                    chars.next_if(|inner| inner.is_alphanumeric() || *inner == '_' || *inner == '$')
-                {
+                let is_part = |inner: char| inner.is_alphanumeric() || inner == '_' || inner == '$';
+                while let Some((_, inner)) = chars.next_if(|(_, inner)| is_part(*inner)) {
                     word.extend(inner.to_lowercase());
                 }
-                words.push(Word::Bare(word));
+                Word::Bare(word)
             }
-            c if c.is_whitespace() => {}
-            c => words.push(Word::Sign(c)),
-        }
+            c if c.is_whitespace() => continue,
+            c => Word::Sign(c),
+        };
+        let end = chars.peek().map_or(statement.len(), |(at, _)| *at);
+        words.push((start..end, word));
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_know_their_place() {
+        let statement = "ALTER DATABASE \"my \"\"app\" -- é\nSET x TO 'a''b'";
+        let words = words_at(statement);
+        let texts: Vec<_> = words.iter().map(|(range, _)| &statement[range.clone()]).collect();
+        assert_eq!(texts, ["ALTER", "DATABASE", "\"my \"\"app\"", "SET", "x", "TO", "'a''b'"]);
+        assert_eq!(words[2].1, Word::Quoted("my \"app".to_owned()));
+        assert_eq!(words[6].1, Word::Text("a'b".to_owned()));
+    }
 }

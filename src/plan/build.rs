@@ -12,11 +12,12 @@ use super::file::{Extensions, RehearsalFile, RunEntry};
 use super::read::{self, dump};
 use super::values::{OneOrMany, Setting};
 use super::workers::{passwords, workers};
+use crate::dump::{Content, DumpFile};
 use crate::identifiers::{DatabaseName, RoleName, RunNumber, WorkerName};
 use crate::runs::RunSpec;
 use crate::sandbox::{BackendChoice, SandboxPlan};
 use crate::seed::rows::RowsPlan;
-use crate::seed::{DumpFile, SeedPlan, bootstrap_role};
+use crate::seed::{SeedPlan, bootstrap_role};
 use crate::workers::WorkerSpec;
 
 /// What the command line says.
@@ -42,6 +43,8 @@ pub struct Overrides {
     pub role: Option<String>,
     /// Seed of the synthetic rows.
     pub seed: Option<u64>,
+    /// Whether the clone is made anew, and not kept.
+    pub no_cache: bool,
 }
 
 /// Everything that a rehearsal needs to be told.
@@ -51,6 +54,8 @@ pub struct Plan {
     pub sandbox: SandboxPlan,
     /// The clone.
     pub seed: SeedPlan,
+    /// Whether the clone may be a copy that was kept, and is kept.
+    pub cache: bool,
     /// The automations.
     pub workers: Vec<WorkerSpec>,
     /// The runs, in order.
@@ -120,6 +125,14 @@ impl Builder<'_> {
         let roles =
             self.dumps(&overrides.roles, "--roles", file.clone.roles.as_ref(), Some("roles.sql"), false)?;
         let load = self.dumps(&[], "", file.data.load.as_ref(), None, false)?;
+        for file in &roles {
+            if matches!(file.content, Content::Archive(_)) {
+                return Err(PlanError::Usage {
+                    message: format!("{} is an archive, in which no roles can be", file.path.display()),
+                    help: "dump the roles with `pg_dumpall --roles-only`".to_owned(),
+                });
+            }
+        }
         let said = schema.first().map(DumpFile::facts).unwrap_or_default();
         let database = match &file.clone.database {
             Some(name) => DatabaseName::new(name),
@@ -136,13 +149,15 @@ impl Builder<'_> {
             });
         }
         self.check_breaks(&workers)?;
+        let major = match (overrides.postgres, &file.clone.postgres) {
+            (Some(major), _) => Some(major),
+            (None, Some(stated)) => Some(self.major(stated.as_ref().0.as_str(), stated.span())?),
+            (None, None) => said.major,
+        };
+        newer_only(&schema, major)?;
         let sandbox = SandboxPlan {
             backend: overrides.backend,
-            major: match (overrides.postgres, &file.clone.postgres) {
-                (Some(major), _) => Some(major),
-                (None, Some(stated)) => Some(self.major(stated.as_ref().0.as_str(), stated.span())?),
-                (None, None) => said.major,
-            },
+            major,
             image: file.clone.image.clone(),
             postgres_bin: overrides.postgres_bin.as_ref().map(|bin| self.directory.join(bin)),
             settings: texts(&file.clone.settings),
@@ -161,6 +176,7 @@ impl Builder<'_> {
                 tables: file.data.tables.clone(),
             },
             load,
+            in_dump: file.data.dumped,
             skip_missing_extensions: file.clone.extensions == Extensions::SkipMissing,
             passwords: passwords(&file.worker, self.source)?,
         };
@@ -172,7 +188,7 @@ impl Builder<'_> {
                 .map(|entry| (WorkerName::new(entry.name.as_ref()), entry.role.span()))
                 .collect(),
         };
-        Ok(Plan { sandbox, seed, workers, runs, places })
+        Ok(Plan { sandbox, seed, cache: !overrides.no_cache, workers, runs, places })
     }
 
     /// The dumps that a flag names, else the file, else the default where it exists.
@@ -330,6 +346,18 @@ impl Builder<'_> {
         }
         Ok(())
     }
+}
+
+/// Every version restores the dumps of older ones, and none those of newer ones (PostgreSQL manual, pg_dump).
+fn newer_only(schema: &[DumpFile], wanted: Option<u32>) -> Result<(), PlanError> {
+    for file in schema {
+        if let (Some(original), Some(wanted)) = (file.facts().major, wanted)
+            && original > wanted
+        {
+            return Err(PlanError::OlderServer { path: file.path.clone(), original, wanted });
+        }
+    }
+    Ok(())
 }
 
 fn texts(values: &BTreeMap<String, Setting>) -> BTreeMap<String, String> {

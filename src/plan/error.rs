@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::dump::DumpError;
 use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
 
 /// A text that errors can point into.
@@ -15,7 +16,7 @@ pub struct Source {
     pub text: Arc<str>,
 }
 
-/// A plan that cannot be carried out. All of them are exit 2.
+/// A plan that cannot be carried out: exit 2, but for dumps that cannot be restored.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// A place in the rehearsal file is wrong.
@@ -42,6 +43,25 @@ pub enum PlanError {
         source: std::io::Error,
         /// What to type next.
         help: String,
+    },
+    /// A dump cannot be read, or not into the server that is wanted.
+    #[error("{error}")]
+    Dump {
+        /// Why.
+        #[source]
+        error: DumpError,
+        /// What to type next.
+        help: String,
+    },
+    /// A dump comes from a newer server than the one it is to be restored into.
+    #[error("{} comes from PostgreSQL {original}, and cannot be restored into the older {wanted}", path.display())]
+    OlderServer {
+        /// The dump.
+        path: PathBuf,
+        /// The major version that it comes from.
+        original: u32,
+        /// The major version that is wanted.
+        wanted: u32,
     },
     /// Something else, without a place.
     #[error("{message}")]
@@ -98,7 +118,17 @@ impl PlanError {
     pub fn help(&self) -> Option<&str> {
         match self {
             Self::Place { help, .. } => help.as_deref(),
-            Self::Read { help, .. } | Self::Usage { help, .. } => Some(help),
+            Self::Read { help, .. } | Self::Usage { help, .. } | Self::Dump { help, .. } => Some(help),
+            Self::OlderServer { .. } => Some("leave the version away: it is then the original's own"),
+        }
+    }
+
+    /// Whether a dump is to blame, rather than the rehearsal file or the command line.
+    pub fn is_of_dump(&self) -> bool {
+        match self {
+            Self::Dump { error, .. } => !matches!(error, DumpError::Read { .. }),
+            Self::OlderServer { .. } => true,
+            Self::Place { .. } | Self::Read { .. } | Self::Usage { .. } => false,
         }
     }
 

@@ -11,6 +11,7 @@ use toml::Spanned;
 
 use super::values::{OneOrMany, Rows, Setting, TextOrNumber, Time};
 use crate::runs::OnError;
+use crate::seed::DataInDump;
 use crate::workers::SessionKind;
 
 /// A rehearsal: the clone, the script and the automations that must survive it.
@@ -34,7 +35,7 @@ pub struct RehearsalFile {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CloneSection {
-    /// `pg_dump --schema-only`; a list is applied in order. Default: schema.sql.
+    /// `pg_dump --schema-only`, in any format; a list is applied in order. Default: schema.sql.
     #[schemars(with = "Option<OneOrMany<PathBuf>>")]
     pub schema: Option<Spanned<OneOrMany<PathBuf>>>,
     /// `pg_dumpall --roles-only` or `--globals-only`. Default: roles.sql where there is one.
@@ -79,6 +80,8 @@ pub struct DataSection {
     /// Files with rows that the workers rely on, applied last.
     #[schemars(with = "Option<OneOrMany<PathBuf>>")]
     pub load: Option<Spanned<OneOrMany<PathBuf>>>,
+    /// What becomes of rows that the schema dump has in it. Default: refuse.
+    pub dumped: DataInDump,
 }
 
 /// `[script]`

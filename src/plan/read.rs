@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{PlanError, Source, unreadable};
 use super::file::RehearsalFile;
-use crate::seed::DumpFile;
+use crate::dump::DumpFile;
 
 /// The name of a rehearsal file.
 pub const FILE_NAME: &str = "thirdrun.toml";
@@ -65,30 +65,10 @@ fn key_within(text: &str, span: std::ops::Range<usize>, key: &str) -> std::ops::
 
 /// Reads a dump; errors call it by the path that the user knows it by.
 pub(super) fn dump(full: &Path, path: &Path, help: &str) -> Result<DumpFile, PlanError> {
-    let custom = |what: &str, convert: String| PlanError::Usage {
-        message: format!("{} is {what}; only plain SQL dumps are read", path.display()),
-        help: convert,
-    };
-    if full.is_dir() {
-        let convert = format!("turn it into one: pg_restore --schema-only -f schema.sql {}", path.display());
-        return Err(custom("a directory", convert));
-    }
-    let bytes = std::fs::read(full).map_err(unreadable(path, help))?;
-    if bytes.starts_with(b"PGDMP") {
-        let convert = format!("turn it into one: pg_restore --schema-only -f schema.sql {}", path.display());
-        return Err(custom("a dump in custom format", convert));
-    }
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(DumpFile { path: path.to_owned(), text }),
-        Err(error) => {
-            let valid = error.utf8_error().valid_up_to();
-            let line = error.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count() + 1;
-            Err(PlanError::Usage {
-                message: format!("{}:{line}: the text is not UTF-8", path.display()),
-                help: "dump it again with `pg_dump --encoding=UTF8`".to_owned(),
-            })
-        }
-    }
+    DumpFile::read(full, path).map_err(|error| {
+        let help = error.help().unwrap_or_else(|| help.to_owned());
+        PlanError::Dump { error, help }
+    })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! off tells the SQLSTATE the server ended it with; closing waits until the backend is gone, since
 //! connection limits count it until then; a cancel request is known to have been delivered.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_postgres::error::{DbError, Severity};
-use tokio_postgres::{AsyncMessage, NoTls, SimpleQueryMessage};
+use tokio_postgres::{AsyncMessage, NoTls, SimpleQueryMessage, SimpleQueryStream};
 
 use super::{Endpoint, Login};
 use crate::identifiers::SqlState;
@@ -34,6 +34,9 @@ pub struct Answer {
     /// The first column of its first row as text; inner none for NULL, outer none without a row.
     pub value: Option<Option<String>>,
 }
+
+/// A query string that was sent and not answered yet.
+pub struct Sent(Pin<Box<SimpleQueryStream>>);
 
 /// A notification that arrived.
 #[derive(Debug, Clone)]
@@ -61,6 +64,14 @@ pub struct QueryFailure {
 }
 
 impl QueryFailure {
+    /// What the driver's own calls fail with.
+    pub fn of(error: &tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(db) => Self::from_db(db, false),
+            None => Self::connection(CUT_OFF, chain(error)),
+        }
+    }
+
     fn from_db(error: &DbError, cut_off: bool) -> Self {
         let fatal = matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
         Self {
@@ -273,12 +284,29 @@ impl Session {
     /// # Errors
     /// The error that the server raised, or the one it ended the session with.
     pub async fn run(&self, sql: &str) -> Result<Answer, QueryFailure> {
-        let mut messages = match self.client.simple_query_raw(sql).await {
-            Ok(messages) => pin!(messages),
-            Err(error) => return Err(self.failure(&error).await),
-        };
+        let sent = self.send(sql).await?;
+        self.answer(sent).await
+    }
+
+    /// Sends a query string without waiting for its answer. Query strings are carried out in the order in
+    /// which they were sent, each whatever became of those before it.
+    ///
+    /// # Errors
+    /// The error that the server ended the session with.
+    pub async fn send(&self, sql: &str) -> Result<Sent, QueryFailure> {
+        match self.client.simple_query_raw(sql).await {
+            Ok(messages) => Ok(Sent(Box::pin(messages))),
+            Err(error) => Err(self.failure(&error).await),
+        }
+    }
+
+    /// Waits for the answer to what was sent.
+    ///
+    /// # Errors
+    /// The error that the server raised, or the one it ended the session with.
+    pub async fn answer(&self, mut sent: Sent) -> Result<Answer, QueryFailure> {
         let mut answer = Answer::default();
-        while let Some(message) = messages.next().await {
+        while let Some(message) = sent.0.next().await {
             match message {
                 Ok(SimpleQueryMessage::Row(row)) => {
                     if answer.value.is_none() {

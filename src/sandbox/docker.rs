@@ -4,6 +4,7 @@
 //!
 //! The only user of bollard.
 
+mod clones;
 mod context;
 pub mod engine;
 mod image;
@@ -21,10 +22,14 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::models::{ContainerCreateBody, HostConfig};
 
+use super::kept::{Begun, Claim, Key};
 use super::{SandboxError, SandboxPlan, Scope, conf_text, fixed_settings, hba_text};
+use crate::dump::Archive;
 use crate::identifiers::{DatabaseName, RoleName, Secret};
 use crate::postgres::{Endpoint, Login, SUPERUSER, Server, Session};
 use crate::programs::Launcher;
+use clones::Found;
+pub use clones::remove_older as remove_older_clones;
 use engine::Engine;
 pub use image::MAJORS;
 pub use reach::Reach;
@@ -33,8 +38,13 @@ pub use reach::Reach;
 const PORT: u16 = 5432;
 /// Where the directory with the socket and the configuration is mounted.
 const MOUNT: &str = "/run/thirdrun";
+/// Where the cluster of a clone that is kept is: everybody may write there, in every image, and it is part of the
+/// container, which memory is not.
+const KEPT: &str = "/tmp/thirdrun";
 /// Where the cluster is, in memory.
 const MEMORY: &str = "/var/lib/thirdrun";
+/// What the server does before anybody can log in, in the directory of the configuration.
+const FIRST: &str = "first.sql";
 /// Bytes of memory that a container may use; what it has in memory-backed file systems counts.
 const MEMORY_LIMIT: i64 = 4 << 30;
 /// Processes and threads that a container may have.
@@ -44,18 +54,21 @@ const CPUS_LIMIT: i64 = 2;
 /// How long a changed `pg_hba.conf` may take to hold.
 const RELOADED: Duration = Duration::from_secs(10);
 
-/// Makes the cluster and becomes the server: `$1` is the cluster's directory, `$2` its bootstrap superuser,
-/// `$3` the directory of the configuration; the rest is the server's. An image of ours has a cluster ready.
+/// Makes the cluster unless it is there, and becomes the server: `$1` is the cluster's directory, `$2` its
+/// bootstrap superuser, `$3` the directory of the configuration; the rest is the server's. An image of ours has a
+/// cluster ready.
 const START: &str = r#"set -e
 umask 077
-mkdir -p "$1"
-if [ "$2" = postgres ] && [ -d /usr/local/share/thirdrun/cluster ]; then
-  cp -R /usr/local/share/thirdrun/cluster/. "$1"
-else
-  initdb -D "$1" -U "$2" -A trust -E UTF8 --locale=C.UTF-8 --no-sync --wal-segsize=1 >&2 ||
-    { rm -rf "$1"; initdb -D "$1" -U "$2" -A trust -E UTF8 --locale=C --no-sync --wal-segsize=1 >&2; }
+if [ ! -s "$1/PG_VERSION" ]; then
+  mkdir -p "$1"
+  if [ "$2" = postgres ] && [ -d /usr/local/share/thirdrun/cluster ]; then
+    cp -R /usr/local/share/thirdrun/cluster/. "$1"
+  else
+    initdb -D "$1" -U "$2" -A trust -E UTF8 --locale=C.UTF-8 --no-sync --wal-segsize=1 >&2 ||
+      { rm -rf "$1"; initdb -D "$1" -U "$2" -A trust -E UTF8 --locale=C --no-sync --wal-segsize=1 >&2; }
+  fi
+  cat "$3/settings.conf" >> "$1/postgresql.conf"
 fi
-cat "$3/settings.conf" >> "$1/postgresql.conf"
 if [ -f "$3/first.sql" ]; then postgres --single -D "$1" postgres < "$3/first.sql" >/dev/null; fi
 data=$1
 shift 3
@@ -85,34 +98,48 @@ pub(super) struct DockerServer {
     reach: Reach,
     address: Option<SocketAddr>,
     launcher: Arc<programs::DockerLauncher>,
+    /// What the clone will be called that is kept, by whoever has the right to.
+    to_keep: Option<(Key, Claim)>,
 }
 
 impl DockerServer {
-    /// Starts the server, which may not answer yet. Also says the password that its bootstrap superuser has
-    /// at first.
+    /// Starts the server, which may not answer yet, with the clone of this fingerprint where one was kept.
     pub(super) async fn start(
         (docker, engine): &(Docker, Engine),
         image: String,
         plan: &SandboxPlan,
+        clone: Option<&str>,
         scope: &Scope,
-    ) -> Result<(Self, Secret), SandboxError> {
+    ) -> Result<Begun<Self>, SandboxError> {
         let reach = plan.reach.unwrap_or_else(|| Reach::of(engine));
+        let found = clones::find(docker, &image, plan, clone, scope).await?;
+        let role = match &found {
+            Found::Kept { .. } => RoleName::new(SUPERUSER),
+            Found::ToKeep(..) | Found::Nothing => plan.bootstrap.clone(),
+        };
         let shared = scope.directory().join("shared");
-        let password = configuration(&shared, plan, reach)
+        let password = configuration(&shared, plan, &role, reach)
             .map_err(SandboxError::io(format!("cannot prepare {}", shared.display())))?;
+        let directory = if matches!(found, Found::Nothing) { MEMORY } else { KEPT };
         let mut command: Vec<String> = ["sh", "-c", START, "sh"].into_iter().map(str::to_owned).collect();
-        command.extend([format!("{MEMORY}/data"), plan.bootstrap.to_string(), MOUNT.to_owned()]);
+        command.extend([format!("{directory}/data"), plan.bootstrap.to_string(), MOUNT.to_owned()]);
         command.extend(fixed_settings(reach.listen(), PORT, MOUNT));
         command.extend(["-c".to_owned(), format!("hba_file={MOUNT}/pg_hba.conf")]);
+        let in_memory = HashMap::from([(MEMORY.to_owned(), "mode=1777".to_owned())]);
         let mut host = HostConfig {
             mounts: Some(vec![engine::mount(&shared, MOUNT, false)]),
-            tmpfs: Some(HashMap::from([(MEMORY.to_owned(), "mode=1777".to_owned())])),
+            tmpfs: matches!(found, Found::Nothing).then_some(in_memory),
             shm_size: Some(256 << 20),
             ..confined(engine)
         };
         reach.connect(docker, scope, &mut host).await?;
+        let (note, to_keep, server_image) = match found {
+            Found::Kept { image, note } => (Some(note), None, image),
+            Found::ToKeep(key, claim) => (None, Some((key, claim)), image.clone()),
+            Found::Nothing => (None, None, image.clone()),
+        };
         let body = ContainerCreateBody {
-            image: Some(image.clone()),
+            image: Some(server_image),
             user: Some("postgres".to_owned()),
             entrypoint: Some(Vec::new()),
             cmd: Some(command),
@@ -129,7 +156,54 @@ impl DockerServer {
             &container,
             image.clone(),
         ));
-        Ok((Self { docker: docker.clone(), container, image, shared, reach, address, launcher }, password))
+        let docker = docker.clone();
+        let server = Self { docker, container, image, shared, reach, address, launcher, to_keep };
+        Ok(Begun { server, login: (role, password), note })
+    }
+
+    /// Keeps the clone, if that is wanted: stops the server, makes an image of its container and starts it again.
+    /// Says whether it did.
+    pub(super) async fn keep(&mut self, note: String, scope: &Scope) -> Result<bool, SandboxError> {
+        let Some((key, claim)) = self.to_keep.take() else {
+            return Ok(false);
+        };
+        // It has done its work, and would do it once more.
+        let _ = std::fs::remove_file(self.shared.join(FIRST));
+        engine::stop(&self.docker, &self.container).await?;
+        if let Err(error) = clones::keep(&self.docker, &self.container, &key, &note).await {
+            scope.tell(&format!("the clone is not kept: {error}"));
+        }
+        drop(claim);
+        engine::start_again(&self.docker, &self.container).await?;
+        self.address = self.reach.address(&self.docker, &self.container).await?;
+        clones::bound(&self.docker).await;
+        Ok(true)
+    }
+
+    /// What the container's `pg_restore` makes of an archive, which is put into the directory that it shares.
+    pub(super) async fn pg_restore(
+        &self,
+        archive: &Archive,
+        arguments: &[&str],
+    ) -> Result<Vec<u8>, SandboxError> {
+        const NAME: &str = "archive";
+        let place = self.shared.join(NAME);
+        let mode =
+            |path: &Path, mode: u32| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
+        let mut written = std::fs::create_dir(&place).and_then(|()| mode(&place, 0o755));
+        for (name, bytes) in &archive.files {
+            let path = place.join(name);
+            written = written.and_then(|()| std::fs::write(&path, bytes)).and_then(|()| mode(&path, 0o644));
+        }
+        written.map_err(SandboxError::io("cannot write an archive"))?;
+        let mut command = vec!["pg_restore".to_owned()];
+        command.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        let argument = archive.argument(&Path::new(MOUNT).join(NAME));
+        command.push(argument.to_string_lossy().into_owned());
+        let output = engine::output_of(&self.docker, &self.container, command).await;
+        // What cannot be removed goes with the whole directory.
+        let _ = std::fs::remove_dir_all(&place);
+        output
     }
 
     pub(super) fn endpoint(&self) -> Endpoint {
@@ -193,8 +267,13 @@ impl DockerServer {
     }
 }
 
-/// Writes what the server reads when it starts, and says the password of its bootstrap superuser.
-fn configuration(shared: &Path, plan: &SandboxPlan, reach: Reach) -> std::io::Result<Secret> {
+/// Writes what the server reads when it starts, and says the password with which a superuser can log in.
+fn configuration(
+    shared: &Path,
+    plan: &SandboxPlan,
+    role: &RoleName,
+    reach: Reach,
+) -> std::io::Result<Secret> {
     let mode = |path: &Path, mode: u32| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
     let write = |name: &str, text: &str| {
         let path = shared.join(name);
@@ -215,8 +294,8 @@ fn configuration(shared: &Path, plan: &SandboxPlan, reach: Reach) -> std::io::Re
         // Everybody on this machine can reach the port: nobody ever gets in without a password.
         Reach::Port => {
             let password = Secret::random();
-            let role = plan.bootstrap.quoted();
-            write("first.sql", &format!("ALTER ROLE {role} PASSWORD '{}'\n", password.stored_scram()))?;
+            let role = role.quoted();
+            write(FIRST, &format!("ALTER ROLE {role} PASSWORD '{}'\n", password.stored_scram()))?;
             write("pg_hba.conf", &hba_text(&plan.hba))?;
             Ok(password)
         }

@@ -35,11 +35,10 @@ pub struct Dead {
 }
 
 /// Finds what dead sandboxes have left.
-pub async fn find_dead() -> Dead {
-    let (containers, networks) = match engine::connect().await {
-        Ok((docker, _)) => engine::find_dead(&docker).await,
-        // Without an engine there are none.
-        Err(_) => Default::default(),
+pub async fn find_dead(docker: Option<&Docker>) -> Dead {
+    let (containers, networks) = match docker {
+        Some(docker) => engine::find_dead(docker).await,
+        None => Default::default(),
     };
     Dead { directories: dead_directories(), containers, networks }
 }

@@ -11,7 +11,7 @@ mod programs;
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,17 +20,22 @@ use rustix::process::{Pid, Signal, kill_process};
 
 pub use binaries::{Installation, find_all};
 
+use super::kept::{self, Begun, Claim, Key};
 use super::{SandboxError, SandboxPlan, Scope, fixed_settings, leftovers};
-use crate::cache::InUse;
-use crate::identifiers::Secret;
-use crate::postgres::Endpoint;
+use crate::cache;
+use crate::dump::Archive;
+use crate::identifiers::{RoleName, Secret};
+use crate::postgres::{Endpoint, SUPERUSER};
 use crate::programs::{Address, Launcher};
+use cluster::Cached;
 use confine::{Confinement, Layers};
 
 /// The port in the name of the socket, and the one inside the namespace.
 const PORT: u16 = 5432;
 /// How long the server gets for an immediate shutdown.
 const SHUTDOWN: Duration = Duration::from_secs(2);
+/// How long the server gets for a shutdown in good order, which writes everything.
+const STOPPED: Duration = Duration::from_secs(60);
 /// Bytes of the server's log that are shown.
 const LOG_TAIL: u64 = 4 * 1024;
 
@@ -41,7 +46,12 @@ pub struct LocalServer {
     log: PathBuf,
     confined: bool,
     launcher: Arc<programs::LocalLauncher>,
-    _lower: Option<InUse>,
+    installation: Installation,
+    /// Where the clone will be kept, by whoever has the right to.
+    to_keep: Option<(PathBuf, Claim)>,
+    /// A copy into the cache that is under way.
+    keeping: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
+    _lower: Option<Arc<Cached>>,
 }
 
 /// A server that has just been started.
@@ -52,23 +62,40 @@ struct Started {
     /// The password of its superuser.
     password: Secret,
     /// What it has a layer over.
-    lower: Option<InUse>,
+    lower: Option<Arc<Cached>>,
 }
 
 impl LocalServer {
-    /// Makes a cluster and starts the server, which may not answer yet. Also says the password that its
-    /// bootstrap superuser has at first.
-    pub(super) async fn start(plan: &SandboxPlan, scope: &Scope) -> Result<(Self, Secret), SandboxError> {
+    /// Starts the server on a cluster, which has the clone of this fingerprint where one was kept.
+    pub(super) async fn start(
+        plan: &SandboxPlan,
+        clone: Option<&str>,
+        scope: &Scope,
+    ) -> Result<Begun<Self>, SandboxError> {
         let installation = binaries::choose(plan.postgres_bin.as_deref(), plan.major)?;
-        let directory = scope.directory().to_owned();
-        let socket = directory.join("socket");
-        let home = directory.join("home");
-        for made in [&socket, &home] {
-            make_directory(made, scope)?;
+        let key = clone.zip(cluster::identity(&installation, scope)).map(|(fingerprint, server)| {
+            Key::new(fingerprint, plan, &format!("local {server} {}", plan.bootstrap))
+        });
+        let (kept, to_keep) = find(key, scope).await;
+        for made in ["socket", "home"] {
+            make_directory(&scope.directory().join(made), scope)?;
         }
-        let log = directory.join("server.log");
-        let Started { child, confined, password, lower } =
-            start_on_cluster(&installation, plan, scope).await?;
+        let note = kept.as_ref().and_then(Cached::note);
+        let started = start_on_cluster(&installation, plan, scope, kept, to_keep.is_some()).await?;
+        let role = if note.is_some() { RoleName::new(SUPERUSER) } else { plan.bootstrap.clone() };
+        let login = (role, started.password.clone());
+        let server = Self::of(started, installation, to_keep, scope)?;
+        Ok(Begun { server, login, note })
+    }
+
+    fn of(
+        started: Started,
+        installation: Installation,
+        to_keep: Option<(PathBuf, Claim)>,
+        scope: &Scope,
+    ) -> Result<Self, SandboxError> {
+        let Started { child, confined, lower, .. } = started;
+        let directory = scope.directory().to_owned();
         let namespace = confined.then(|| {
             let path = format!("/proc/{}/ns/net", child.id());
             std::fs::read_link(path).map(|link| link.to_string_lossy().into_owned())
@@ -77,11 +104,12 @@ impl LocalServer {
             std::fs::write(directory.join(leftovers::NAMESPACE), namespace)
                 .map_err(SandboxError::io("cannot note the network namespace"))?;
         }
+        let socket = directory.join("socket");
         let address = Address {
             host: if confined { "127.0.0.1".to_owned() } else { socket.to_string_lossy().into_owned() },
             port: PORT,
             passfile: directory.join("pgpass").to_string_lossy().into_owned(),
-            home: home.to_string_lossy().into_owned(),
+            home: directory.join("home").to_string_lossy().into_owned(),
             path: format!(
                 "{}:/usr/local/bin:/usr/bin:/bin",
                 installation.psql.parent().unwrap_or(&installation.bin).display()
@@ -93,8 +121,86 @@ impl LocalServer {
             scope.user(),
             confined.then(|| child.id()),
         ));
-        let server = Self { child: Mutex::new(child), socket, log, confined, launcher, _lower: lower };
-        Ok((server, password))
+        Ok(Self {
+            child: Mutex::new(child),
+            socket,
+            log: directory.join("server.log"),
+            confined,
+            launcher,
+            installation,
+            to_keep,
+            keeping: tokio::sync::Mutex::default(),
+            _lower: lower,
+        })
+    }
+
+    /// Keeps the clone, if that is wanted: stops the server and starts it again on a layer over what it was, of
+    /// which a copy goes into the cache meanwhile. Says whether it did.
+    pub(super) async fn keep(
+        &mut self,
+        plan: &SandboxPlan,
+        password: Secret,
+        note: String,
+        scope: &Scope,
+    ) -> Result<bool, SandboxError> {
+        let Some((entry, claim)) = self.to_keep.take() else {
+            return Ok(false);
+        };
+        self.stop().await?;
+        let again = "cannot start the server on the clone again";
+        let aside = Arc::new(cluster::set_aside(scope, password).map_err(SandboxError::io(again))?);
+        let started = start_over(&self.installation, plan, scope, &aside).map_err(SandboxError::io(again))?;
+        *self = Self::of(started, self.installation.clone(), None, scope)?;
+        let (user, scope) = (scope.user(), scope.clone());
+        let copied = tokio::task::spawn_blocking(move || {
+            let _claim = claim;
+            match aside.keep(&entry, &note, user) {
+                Ok(()) => cache::bound(),
+                Err(error) => scope.tell(&format!("the clone is not kept: {error}")),
+            }
+        });
+        *self.keeping.lock().await = Some(copied);
+        Ok(true)
+    }
+
+    /// Waits until the clone is kept, after which a script may run.
+    pub(super) async fn kept(&self) {
+        if let Some(keeping) = self.keeping.lock().await.take() {
+            // Its only error is a panic, after which nothing is kept.
+            let _ = keeping.await;
+        }
+    }
+
+    /// Ends the server in good order, so that nothing has to be recovered (PostgreSQL manual, 18.5).
+    async fn stop(&self) -> Result<(), SandboxError> {
+        let end = |signal| {
+            let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+            if let (Some(signal), Some(pid)) = (signal, Pid::from_raw(child.id().cast_signed())) {
+                let _ = kill_process(pid, signal);
+            }
+            child.try_wait()
+        };
+        let begun = Instant::now();
+        let mut ended = end(Some(Signal::INT));
+        while matches!(ended, Ok(None)) && begun.elapsed() < STOPPED {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            ended = end(None);
+        }
+        match ended {
+            Ok(Some(status)) if status.success() => Ok(()),
+            _ => Err(SandboxError::Program { program: "postgres".to_owned(), output: self.log_tail() }),
+        }
+    }
+
+    /// What `pg_restore` of the newest version here makes of an archive.
+    pub(super) async fn pg_restore(
+        &self,
+        archive: &Archive,
+        arguments: &[&str],
+        scope: &Scope,
+    ) -> Result<Vec<u8>, SandboxError> {
+        let own = self.installation.bin.join("pg_restore");
+        pg_restore(&own, archive, arguments, scope).await
     }
 
     pub(super) fn endpoint(&self) -> Endpoint {
@@ -138,7 +244,7 @@ impl Drop for LocalServer {
         let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
         // An immediate shutdown: nothing of it is wanted any more, but its children are ended and waited
         // for by their parent, so that not even a zombie stays (PostgreSQL manual, 18.5).
-        if let Some(pid) = Pid::from_raw(child.id().cast_signed()) {
+        if let (Ok(None), Some(pid)) = (child.try_wait(), Pid::from_raw(child.id().cast_signed())) {
             let _ = kill_process(pid, Signal::QUIT);
         }
         let begun = Instant::now();
@@ -151,37 +257,113 @@ impl Drop for LocalServer {
     }
 }
 
-/// Starts the server on a new cluster, with as much of its own as the kernel allows: first with a layer over a
-/// cached cluster and a network, then on a copy with a network, then with neither.
+/// The clone of a key where it was kept; else where it is to be kept, and the right to do so.
+async fn find(key: Option<Key>, scope: &Scope) -> (Option<Cached>, Option<(PathBuf, Claim)>) {
+    let Some((key, entry)) = key.and_then(|key| key.entry().map(|entry| (key, entry))) else {
+        return (None, None);
+    };
+    if let Some(kept) = cluster::cached(&entry) {
+        return (Some(kept), None);
+    }
+    let Some(claim) = kept::claim(&key, scope).await else {
+        return (None, None);
+    };
+    // Whoever had the right before may have made it.
+    match cluster::cached(&entry) {
+        Some(kept) => (Some(kept), None),
+        None => (None, Some((entry, claim))),
+    }
+}
+
+/// Starts the server on a kept clone, or else on a new cluster, which is a copy where it will be kept itself.
 async fn start_on_cluster(
     installation: &Installation,
     plan: &SandboxPlan,
     scope: &Scope,
+    kept: Option<Cached>,
+    to_keep: bool,
 ) -> Result<Started, SandboxError> {
-    let password = match cluster::cached(installation, plan, scope) {
-        Some(cached) => {
-            let layered = cached
-                .layer(plan, scope)
-                .and_then(|layers| start_postgres(installation, scope, true, Some(layers)));
-            if let Ok(child) = layered {
-                let password = cached.password();
-                return Ok(Started { child, confined: true, password, lower: Some(cached.into_use()) });
-            }
-            match cached.copy(plan, scope) {
-                Ok(()) => cached.password(),
-                // An entry that cannot be used is as good as none.
-                Err(_) => cluster::make(installation, plan, scope).await?,
-            }
-        }
+    if let Some(kept) = kept {
+        return start_over(installation, plan, scope, &Arc::new(kept))
+            .map_err(SandboxError::io("cannot start a server on the clone that was kept"));
+    }
+    let cached = cluster::entry(installation, plan, scope).and_then(|entry| cluster::cached(&entry));
+    let password = match cached.map(Arc::new) {
+        Some(cached) if to_keep => match cached.copy(plan, scope) {
+            Ok(()) => cached.password(),
+            Err(_) => cluster::make(installation, plan, scope).await?,
+        },
+        Some(cached) => match start_over(installation, plan, scope, &cached) {
+            Ok(started) => return Ok(started),
+            // An entry that cannot be used is as good as none.
+            Err(_) => cluster::make(installation, plan, scope).await?,
+        },
         None => cluster::make(installation, plan, scope).await?,
     };
+    start_in_place(installation, scope, password).map_err(SandboxError::io("cannot start postgres"))
+}
+
+/// Starts the server on a cluster that stays as it is, with as much of its own as the kernel allows: with a layer
+/// over it and a network; on a copy with a network; on a copy with neither.
+fn start_over(
+    installation: &Installation,
+    plan: &SandboxPlan,
+    scope: &Scope,
+    cluster: &Arc<Cached>,
+) -> std::io::Result<Started> {
+    let layered =
+        cluster.layer(plan, scope).and_then(|layers| start_postgres(installation, scope, true, Some(layers)));
+    if let Ok(child) = layered {
+        let lower = Some(Arc::clone(cluster));
+        return Ok(Started { child, confined: true, password: cluster.password(), lower });
+    }
+    cluster.copy(plan, scope)?;
+    start_in_place(installation, scope, cluster.password())
+}
+
+fn start_in_place(installation: &Installation, scope: &Scope, password: Secret) -> std::io::Result<Started> {
     if let Ok(child) = start_postgres(installation, scope, true, None) {
         return Ok(Started { child, confined: true, password, lower: None });
     }
     // Namespaces are refused here: the next best thing.
-    let child = start_postgres(installation, scope, false, None)
-        .map_err(SandboxError::io("cannot start postgres"))?;
+    let child = start_postgres(installation, scope, false, None)?;
     Ok(Started { child, confined: false, password, lower: None })
+}
+
+/// What the newest `pg_restore` of this machine makes of an archive; none where there is none.
+pub(super) async fn newest_pg_restore(
+    archive: &Archive,
+    arguments: &[&str],
+    scope: &Scope,
+) -> Option<Result<Vec<u8>, SandboxError>> {
+    let mut all = find_all(None);
+    all.sort_by_key(|one| std::cmp::Reverse(one.major));
+    let program = all.into_iter().map(|one| one.bin.join("pg_restore")).find(|program| program.exists())?;
+    Some(pg_restore(&program, archive, arguments, scope).await)
+}
+
+/// Runs a `pg_restore` on an archive, which is put into the sandbox's directory for it.
+async fn pg_restore(
+    program: &Path,
+    archive: &Archive,
+    arguments: &[&str],
+    scope: &Scope,
+) -> Result<Vec<u8>, SandboxError> {
+    let place = tempfile::Builder::new().prefix("archive-").tempdir_in(scope.directory());
+    let place = place.map_err(SandboxError::io("cannot make a directory for an archive"))?;
+    let owned = |path: &Path| match scope.user() {
+        Some(user) => std::os::unix::fs::chown(path, Some(user.uid), Some(user.gid)),
+        None => Ok(()),
+    };
+    let mut written = owned(place.path());
+    for (name, bytes) in &archive.files {
+        let path = place.path().join(name);
+        written = written.and_then(|()| std::fs::write(&path, bytes)).and_then(|()| owned(&path));
+    }
+    written.map_err(SandboxError::io("cannot write an archive"))?;
+    let mut command = Command::new(program);
+    command.args(arguments).arg(archive.argument(place.path())).stdin(Stdio::null());
+    cluster::program("pg_restore", command, scope).await
 }
 
 fn make_directory(path: &std::path::Path, scope: &Scope) -> Result<(), SandboxError> {

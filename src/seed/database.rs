@@ -2,23 +2,21 @@
 //! locale are the original's. Where the server's spare database is what is wanted, it is renamed, which takes no
 //! time. No spare database stays.
 
-use super::{MAINTENANCE_DATABASE, SeedPlan};
-use crate::dump::{DatabaseStated, database_stated, split};
+use super::{MAINTENANCE_DATABASE, SeedPlan, tablespaces};
+use crate::dump::{DatabaseStated, PlainDump, Word, database_stated, split, words_at};
 use crate::observations::Skipped;
 use crate::postgres::{QueryFailure, SPARE_DATABASE, Session};
 
 /// Creates the database of a plan, unless it is the one that every server has.
 pub(super) async fn create(
     plan: &SeedPlan,
+    schema: &[PlainDump],
     root: &Session,
     skipped: &mut Vec<Skipped>,
 ) -> Result<(), QueryFailure> {
     let name = plan.database.quoted();
     let is_there = plan.database.as_str() == MAINTENANCE_DATABASE;
-    let items = plan.schema.iter().flat_map(|file| split(&file.text).unwrap_or_default());
-    let stated = items
-        .filter_map(|item| Some((item.text, database_stated(item.text)?)))
-        .find(|(_, stated)| stated.name == plan.database);
+    let stated = stated(plan, schema);
     let spare = spare(root).await?;
     if let Some(spare) = &spare {
         let fits = stated.as_ref().is_none_or(|(_, stated)| stated.is_had_by(spare));
@@ -31,7 +29,10 @@ pub(super) async fn create(
         return Ok(());
     }
     if let Some((statement, _)) = stated {
-        match root.run(statement).await {
+        for tablespace in tablespaces_of(&statement) {
+            tablespaces::make(root, &tablespace, skipped).await?;
+        }
+        match root.run(&statement).await {
             Ok(_) => return Ok(()),
             Err(failure) => skipped.push(Skipped {
                 object: format!("the locale and encoding of the database {}", plan.database),
@@ -41,6 +42,33 @@ pub(super) async fn create(
     }
     let owner = plan.bootstrap.quoted();
     root.run(&format!("CREATE DATABASE {name} OWNER {owner} TEMPLATE template0")).await.map(drop)
+}
+
+/// The statement that creates the original's database, by the name that the clone gives it, and what it says.
+fn stated(plan: &SeedPlan, schema: &[PlainDump]) -> Option<(String, DatabaseStated)> {
+    let items = schema.iter().flat_map(|dump| split(&dump.text).unwrap_or_default());
+    let mut all: Vec<_> = items.filter_map(|item| Some((item.text, database_stated(item.text)?))).collect();
+    // The dump of a whole server has several.
+    let at = all.iter().position(|(_, stated)| stated.name == plan.database).unwrap_or(0);
+    if at >= all.len() {
+        return None;
+    }
+    let (statement, stated) = all.swap_remove(at);
+    let (range, _) = words_at(statement).into_iter().nth(2)?;
+    let (before, after) = (statement.get(..range.start)?, statement.get(range.end..)?);
+    Some((format!("{before}{}{after}", plan.database.quoted()), stated))
+}
+
+/// The tablespaces that a statement names.
+fn tablespaces_of(statement: &str) -> Vec<String> {
+    let words = words_at(statement);
+    let named = words.windows(3).filter_map(|three| match three {
+        [(_, tablespace), (_, Word::Sign('=')), (_, name)] if tablespace.is("tablespace") => {
+            name.identifier().map(str::to_owned)
+        }
+        _ => None,
+    });
+    named.collect()
 }
 
 /// What the spare database is like, where the server has one: official images do not.

@@ -1,231 +1,224 @@
 //! Restores one plain dump, statement by statement, with the place of the one that fails.
+//!
+//! Statements are sent ahead of the answers to those before them, which saves the way to the server and back.
+//! One that may need something done about it goes alone. What the clone cannot have is left out and noted.
 
-use std::path::{Path, PathBuf};
+mod error;
+mod outcome;
+mod treatment;
+
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use futures_util::SinkExt as _;
 
-use crate::dump::{Item, ItemKind, Word, roles_named, split, words};
-use crate::identifiers::{RoleName, SqlState};
-use crate::observations::Skipped;
-use crate::postgres::{QueryFailure, Session};
+pub use error::RestoreError;
+use error::statement_error;
+use treatment::{Treatment, Treatments};
 
+use super::{DataInDump, tablespaces};
+use crate::dump::{Item, PlainDump, Word, roles_named, split, words};
+use crate::identifiers::{DatabaseName, RoleName};
+use crate::observations::Skipped;
+use crate::postgres::{QueryFailure, Sent, Session};
+
+/// Statements that are under way at once.
+const AHEAD: usize = 64;
+/// Bytes of `COPY` data that are sent at once.
+const PIECE: usize = 64 * 1024;
 /// SQLSTATE `undefined_object`: among others, a role that does not exist.
 const UNDEFINED_OBJECT: &str = "42704";
-/// SQLSTATE `duplicate_object`: among others, a role that exists already.
-const DUPLICATE_OBJECT: &str = "42710";
-/// SQLSTATEs of an extension whose files are not installed.
-const NO_EXTENSION: [&str; 2] = ["0A000", "58P01"];
-
-/// Why a dump could not be restored. All of them are exit 4.
-#[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
-    /// A statement failed.
-    #[error("{}:{line}: {sqlstate}: {message}", path.display())]
-    Statement {
-        /// The file.
-        path: PathBuf,
-        /// The line of the error, else of the statement, from 1.
-        line: usize,
-        /// The server's code.
-        sqlstate: SqlState,
-        /// The server's message.
-        message: String,
-        /// The server's detail.
-        detail: Option<String>,
-        /// The server's hint.
-        hint: Option<String>,
-        /// The statement's first line.
-        statement: String,
-    },
-    /// A backslash command that has no meaning here.
-    #[error("{}:{line}: the psql command {command} is not understood in a dump", path.display())]
-    Command {
-        /// The file.
-        path: PathBuf,
-        /// Its line.
-        line: usize,
-        /// The command.
-        command: String,
-    },
-    /// The file ends in the middle of something.
-    #[error("{}:{line}: {what} begins here and never ends", path.display())]
-    Truncated {
-        /// The file.
-        path: PathBuf,
-        /// The line on which it begins.
-        line: usize,
-        /// What is not closed.
-        what: &'static str,
-    },
-}
 
 /// A session that restores, and what it was told.
 pub(super) struct Restore<'a> {
     pub(super) session: &'a Session,
     pub(super) bootstrap: &'a RoleName,
+    pub(super) database: &'a DatabaseName,
     pub(super) skip_missing_extensions: bool,
+    pub(super) rows: DataInDump,
+    /// What the clone does not have.
     pub(super) skipped: &'a mut Vec<Skipped>,
 }
 
-/// The statements of a file.
-pub(super) fn items<'t>(path: &Path, text: &'t str) -> Result<Vec<Item<'t>>, RestoreError> {
-    split(text).map_err(|error| RestoreError::Truncated {
-        path: path.to_owned(),
+/// The statements of a dump.
+pub(super) fn items(dump: &PlainDump) -> Result<Vec<Item<'_>>, RestoreError> {
+    split(&dump.text).map_err(|error| RestoreError::Truncated {
+        path: dump.path.clone(),
         line: error.line,
-        what: error.what,
+        what: format!("{} begins here and never ends", error.what),
     })
 }
 
+/// One dump that is being restored.
+struct Restoring<'r, 'a> {
+    restore: &'r mut Restore<'a>,
+    dump: &'r PlainDump,
+    /// The roles that are there.
+    roles: BTreeSet<RoleName>,
+    /// What was sent and not answered yet.
+    under_way: VecDeque<(&'r Item<'r>, Sent)>,
+    /// Whether something is missing that later statements may build on.
+    incomplete: bool,
+}
+
 impl Restore<'_> {
-    /// Restores one file, as psql would that had logged in as the owner of the catalogs.
-    pub(super) async fn file(&mut self, path: &Path, text: &str) -> Result<(), RestoreError> {
-        let items = items(path, text)?;
-        self.become_bootstrap().await.map_err(|failure| statement_error(path, None, failure))?;
-        for item in &items {
-            match item.kind {
-                ItemKind::Command => self.command(path, item)?,
-                ItemKind::Statement => {
-                    if !Self::is_left_out(item) {
-                        self.statement(path, item).await?;
-                    }
-                }
-                ItemKind::Copy(data) => {
-                    self.copy(item.text, data)
-                        .await
-                        .map_err(|failure| statement_error(path, Some(item), failure))?;
-                }
-            }
+    /// Restores one dump, as psql would that had logged in as the owner of the catalogs.
+    pub(super) async fn dump(&mut self, dump: &PlainDump) -> Result<(), RestoreError> {
+        let items = items(dump)?;
+        error::complete(dump)?;
+        if self.rows == DataInDump::Refuse {
+            error::without_rows(dump, &items)?;
         }
+        let whole = |failure| statement_error(dump, None, failure);
+        self.become_bootstrap().await.map_err(whole)?;
+        let roles = super::roles(self.session).await.map_err(whole)?.into_iter().collect();
+        let treatments = Treatments::new(dump, self.database, self.rows);
+        let mut restoring =
+            Restoring { restore: self, dump, roles, under_way: VecDeque::new(), incomplete: false };
+        restoring.all(&items, treatments).await?;
         // A dump leaves its settings behind, and may have become another role.
-        self.session
-            .run("RESET SESSION AUTHORIZATION; RESET ALL")
-            .await
-            .map(drop)
-            .map_err(|failure| statement_error(path, None, failure))
+        self.session.run("RESET SESSION AUTHORIZATION; RESET ALL").await.map(drop).map_err(whole)
     }
 
     async fn become_bootstrap(&self) -> Result<(), QueryFailure> {
         let sql = format!("SET SESSION AUTHORIZATION {}", self.bootstrap.quoted());
         self.session.run(&sql).await.map(drop)
     }
+}
 
-    /// psql's own commands that dumps contain. `\restrict` guards psql against the dump (PostgreSQL
-    /// manual, psql); a session has no such commands, so that it needs no guard.
-    fn command(&self, path: &Path, item: &Item<'_>) -> Result<(), RestoreError> {
-        let command = item.text.split_whitespace().next().unwrap_or_default();
-        match command {
-            "\\restrict" | "\\unrestrict" | "\\connect" | "\\c" => Ok(()),
-            _ => Err(RestoreError::Command {
-                path: path.to_owned(),
-                line: item.line,
-                command: command.to_owned(),
-            }),
+impl<'r> Restoring<'r, '_> {
+    async fn all(&mut self, items: &'r [Item<'r>], mut treatments: Treatments) -> Result<(), RestoreError> {
+        for item in items {
+            match treatments.of(item) {
+                Treatment::Nothing => {}
+                Treatment::LeaveOut(skipped) => self.restore.skipped.push(skipped),
+                Treatment::End => break,
+                Treatment::NotUnderstood => {
+                    let command = item.text.split_whitespace().next().unwrap_or_default().to_owned();
+                    return Err(RestoreError::Command {
+                        path: self.dump.path.clone(),
+                        line: item.line,
+                        command,
+                    });
+                }
+                Treatment::Send(sql) => {
+                    if self.names_unknown_role(item.text) {
+                        self.alone(item, &sql).await?;
+                    } else {
+                        self.ahead(item, &sql).await?;
+                    }
+                }
+                Treatment::Alone(sql) => self.alone(item, &sql).await?,
+                Treatment::Tablespace { name, statement } => {
+                    self.wait_for(0).await?;
+                    let made = tablespaces::make(self.restore.session, &name, self.restore.skipped).await;
+                    made.map_err(|failure| statement_error(self.dump, Some(item), failure))?;
+                    self.alone(item, &statement).await?;
+                }
+                Treatment::Copy(data) => {
+                    self.wait_for(0).await?;
+                    let copied = self.copy(item.text, data).await;
+                    copied.map_err(|failure| statement_error(self.dump, Some(item), failure))?;
+                }
+            }
         }
+        self.wait_for(0).await
     }
 
-    /// The database exists already when a dump made with `--create` comes to create it.
-    fn is_left_out(item: &Item<'_>) -> bool {
-        let words = words(item.text);
-        let is = |at: usize, keyword: &str| words.get(at).is_some_and(|word| word.is(keyword));
-        (is(0, "create") || is(0, "drop")) && is(1, "database")
+    /// Whether a statement names a role that is not there, as far as is known. One that it makes counts as there
+    /// from then on.
+    fn names_unknown_role(&mut self, statement: &str) -> bool {
+        if let [verb, object, role, ..] = words(statement).as_slice()
+            && verb.is("create")
+            && (object.is("role") || object.is("user") || object.is("group"))
+            && let Some(role) = role.identifier()
+        {
+            self.roles.insert(RoleName::new(role));
+        }
+        roles_named(statement).iter().any(|role| !self.roles.contains(role))
     }
 
-    async fn statement(&mut self, path: &Path, item: &Item<'_>) -> Result<(), RestoreError> {
-        let mut result = self.session.run(item.text).await;
+    async fn ahead(&mut self, item: &'r Item<'r>, sql: &str) -> Result<(), RestoreError> {
+        let sent = self.restore.session.send(sql).await;
+        let sent = sent.map_err(|failure| statement_error(self.dump, Some(item), failure))?;
+        self.under_way.push_back((item, sent));
+        self.wait_for(AHEAD).await
+    }
+
+    /// Takes in the answers until no more statements than that are under way.
+    async fn wait_for(&mut self, most: usize) -> Result<(), RestoreError> {
+        while self.under_way.len() > most {
+            let Some((item, sent)) = self.under_way.pop_front() else {
+                break;
+            };
+            if let Err(failure) = self.restore.session.answer(sent).await {
+                self.failed(item, failure)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn alone(&mut self, item: &Item<'_>, sql: &str) -> Result<(), RestoreError> {
+        self.wait_for(0).await?;
+        let mut result = self.restore.session.run(sql).await;
         if let Err(failure) = &result
             && failure.sqlstate.as_str() == UNDEFINED_OBJECT
             && self.make_roles(item.text).await
         {
-            result = self.session.run(item.text).await;
+            result = self.restore.session.run(sql).await;
         }
-        let failure = match result {
-            Ok(_) => {
-                let words = words(item.text);
-                let back = words.first().is_some_and(|word| word.is("reset") || word.is("set"))
-                    && words.iter().any(|word| word.is("authorization"))
-                    && words.last().is_some_and(|word| word.is("authorization") || word.is("default"));
-                if back {
-                    self.become_bootstrap()
-                        .await
-                        .map_err(|failure| statement_error(path, Some(item), failure))?;
-                }
-                return Ok(());
+        match result {
+            Ok(_) if ends_authorization(item.text) => {
+                let back = self.restore.become_bootstrap().await;
+                back.map_err(|failure| statement_error(self.dump, Some(item), failure))
             }
-            Err(failure) => failure,
-        };
-        if self.is_bootstrap_created_again(item, &failure) {
-            return Ok(());
+            Ok(_) => Ok(()),
+            Err(failure) => self.failed(item, failure),
         }
-        if self.skip_missing_extensions
-            && NO_EXTENSION.contains(&failure.sqlstate.as_str())
-            && item.text.trim_start().to_ascii_lowercase().starts_with("create extension")
-        {
-            self.skipped.push(Skipped { object: first_line(item.text), error: failure.message });
-            return Ok(());
-        }
-        Err(statement_error(path, Some(item), failure))
-    }
-
-    /// `CREATE ROLE postgres;` of `pg_dumpall`, where that role owns the catalogs already.
-    fn is_bootstrap_created_again(&self, item: &Item<'_>, failure: &QueryFailure) -> bool {
-        failure.sqlstate.as_str() == DUPLICATE_OBJECT
-            && matches!(
-                words(item.text).as_slice(),
-                [create, role, name, ..] if create.is("create")
-                    && (role.is("role") || role.is("user"))
-                    && name.identifier() == Some(self.bootstrap.as_str())
-            )
     }
 
     /// Makes the roles that a statement names and nobody created. They may log in, since a worker may
     /// be one of them. Returns whether any was made.
-    async fn make_roles(&self, statement: &str) -> bool {
+    async fn make_roles(&mut self, statement: &str) -> bool {
         let mut made = false;
         for role in roles_named(statement) {
-            made |= self.session.run(&format!("CREATE ROLE {} LOGIN", role.quoted())).await.is_ok();
+            made |= self.restore.session.run(&format!("CREATE ROLE {} LOGIN", role.quoted())).await.is_ok();
+            self.roles.insert(role);
         }
         made
     }
 
     async fn copy(&self, statement: &str, data: &str) -> Result<(), QueryFailure> {
-        let failed = |error: &tokio_postgres::Error| QueryFailure {
-            sqlstate: SqlState::new(error.code().map_or("08006", |code| code.code())),
-            message: error.as_db_error().map_or_else(|| error.to_string(), |db| db.message().to_owned()),
-            detail: error.as_db_error().and_then(|db| db.detail()).map(str::to_owned),
-            hint: None,
-            position: None,
-            cut_off: error.as_db_error().is_none(),
-        };
-        let sink =
-            self.session.client().copy_in::<_, Bytes>(statement).await.map_err(|error| failed(&error))?;
+        let client = self.restore.session.client();
+        let failed = |error: tokio_postgres::Error| QueryFailure::of(&error);
+        let sink = client.copy_in::<_, Bytes>(statement).await.map_err(failed)?;
         let mut sink = std::pin::pin!(sink);
-        sink.send(Bytes::copy_from_slice(data.as_bytes())).await.map_err(|error| failed(&error))?;
-        sink.finish().await.map(drop).map_err(|error| failed(&error))
+        for piece in data.as_bytes().chunks(PIECE) {
+            sink.send(Bytes::copy_from_slice(piece)).await.map_err(failed)?;
+        }
+        sink.finish().await.map(drop).map_err(failed)
     }
 }
 
-fn first_line(statement: &str) -> String {
-    statement.lines().next().unwrap_or_default().trim().to_owned()
+/// `RESET SESSION AUTHORIZATION` and `SET SESSION AUTHORIZATION DEFAULT`, after which psql would be the role that
+/// it had logged in as.
+fn ends_authorization(statement: &str) -> bool {
+    let words = words(statement);
+    words.first().is_some_and(|word| word.is("reset") || word.is("set"))
+        && words.iter().any(|word| word.is("authorization"))
+        && words.last().is_some_and(|word| word.is("authorization") || word.is("default"))
 }
 
-fn statement_error(path: &Path, item: Option<&Item<'_>>, failure: QueryFailure) -> RestoreError {
-    let before = failure.position.and_then(|position| {
-        let characters = usize::try_from(position).ok()?.saturating_sub(1);
-        Some(item?.text.chars().take(characters).filter(|c| *c == '\n').count())
-    });
-    // The words of a CREATE or ALTER ROLE may hold a password.
-    let statement = item.map_or_else(String::new, |item| {
-        let secret = words(item.text).iter().any(|word| matches!(word, Word::Bare(b) if b == "password"));
-        if secret { "a statement with a password".to_owned() } else { first_line(item.text) }
-    });
-    RestoreError::Statement {
-        path: path.to_owned(),
-        line: item.map_or(1, |item| item.line) + before.unwrap_or_default(),
-        sqlstate: failure.sqlstate,
-        message: failure.message,
-        detail: failure.detail,
-        hint: failure.hint,
-        statement,
+/// What a statement is called where it is left out: its first line, unless that may hold a password.
+fn called(item: &Item<'_>) -> String {
+    if has_secret(item.text) {
+        return "a statement with a password".to_owned();
     }
+    item.text.lines().next().unwrap_or_default().trim().to_owned()
+}
+
+/// Whether a statement may hold a password: that of a role, of a user mapping, or of a subscription.
+fn has_secret(statement: &str) -> bool {
+    let secret = ["password", "connection"];
+    words(statement).iter().any(|word| matches!(word, Word::Bare(bare) if secret.contains(&bare.as_str())))
 }

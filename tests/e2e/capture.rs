@@ -69,7 +69,7 @@ impl Source {
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let scope = Scope::create()?;
-        let sandbox = match runtime.block_on(Sandbox::start(&plan, &scope, &[])) {
+        let sandbox = match runtime.block_on(Sandbox::start(&plan, &scope, None, &[])) {
             Ok(sandbox) => sandbox,
             Err(error) => {
                 runtime.block_on(scope.close());

@@ -9,9 +9,12 @@
 
 mod bad_input;
 mod capture;
+mod clones;
 mod demo;
 mod dumps;
+mod formats;
 mod leftovers;
+mod original;
 mod outages;
 mod reports;
 mod sandboxes;
@@ -41,6 +44,7 @@ fn main() -> std::process::ExitCode {
     for tests in [
         bad_input::TESTS,
         capture::TESTS,
+        clones::TESTS,
         demo::TESTS,
         leftovers::TESTS,
         reports::TESTS,
@@ -63,6 +67,15 @@ fn main() -> std::process::ExitCode {
             let test = *test;
             let trial = Trial::test(format!("{backend}::{name}"), move || test(backend));
             trials.push(trial.with_ignored_flag(!machine.has(backend)));
+        }
+    }
+    // Their dumps are made by the programs of a PostgreSQL on this machine.
+    for (name, test) in formats::TESTS {
+        for backend in Backend::ALL {
+            let test = *test;
+            let trial = Trial::test(format!("{backend}::{name}"), move || test(backend));
+            let can = machine.has(backend) && machine.has(Backend::Local);
+            trials.push(trial.with_ignored_flag(!can));
         }
     }
     for (name, test) in dumps::all() {

@@ -64,7 +64,7 @@ fn a_panic_leaves_nothing_behind(backend: Backend) -> Result<(), Failed> {
     let plan = plan(backend, None);
     let progress = Progress::new(true, false);
     let work = async {
-        let sandbox = Sandbox::start(&plan, &scope, &[]).await?;
+        let sandbox = Sandbox::start(&plan, None, &scope, &[]).await?;
         let there = !of(&name).is_empty() && sandbox.log_if_gone().await.is_none();
         assert!(!there, "this panic is wanted");
         Ok::<(), Failure>(())
@@ -129,7 +129,7 @@ fn reached_through_a_port(backend: Backend) -> Result<(), Failed> {
 }
 
 async fn use_port(plan: &SandboxPlan, scope: &Scope) -> Result<(), Failed> {
-    let sandbox = Sandbox::start(plan, scope, &[]).await.map_err(|error| format!("{error:?}"))?;
+    let sandbox = Sandbox::start(plan, None, scope, &[]).await.map_err(|error| format!("{error:?}"))?;
     let server = sandbox.server();
     let Endpoint::Tcp(address) = server.endpoint else {
         return Err(format!("reached at {:?}", server.endpoint).into());

@@ -183,10 +183,11 @@ impl Rehearsal {
     }
 }
 
-/// The binary under test, with a cache of the tests' own.
+/// The binary under test, with a cache of the tests' own, in which no clone is kept.
 pub fn thirdrun() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_thirdrun"));
     command.env("THIRDRUN_CACHE_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"));
+    command.env("THIRDRUN_NO_CACHE", "1");
     command.stdin(Stdio::null());
     command
 }

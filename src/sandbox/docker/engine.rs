@@ -5,12 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use bollard::Docker;
+use bollard::container::LogOutput;
+use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bollard::models::{
     ContainerCreateBody, ContainerSummary, Mount, MountType, Network, NetworkCreateRequest,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
+    ListNetworksOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 use futures_util::StreamExt as _;
 
@@ -18,11 +20,13 @@ use super::super::{SandboxError, Scope, leftovers};
 use super::context;
 
 /// The session that a container belongs to.
-const SESSION: &str = "thirdrun.session";
+pub(super) const SESSION: &str = "thirdrun.session";
 /// The machine whose thirdrun made it.
-const HOST: &str = "thirdrun.host";
+pub(super) const HOST: &str = "thirdrun.host";
 /// The directory whose lock that thirdrun holds.
-const DIRECTORY: &str = "thirdrun.directory";
+pub(super) const DIRECTORY: &str = "thirdrun.directory";
+/// How long a server gets for a shutdown in good order, which writes everything.
+const STOPPED: Duration = Duration::from_secs(60);
 /// How long the engine may take to answer at all.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Lines of a log that are shown.
@@ -140,6 +144,64 @@ pub(super) async fn make_network(
     network.labels.get_or_insert_default().extend(labels(scope));
     let docker = docker.clone();
     make(scope, async move { docker.create_network(network).await.map(drop) }).await
+}
+
+/// Stops a container by ending its server in good order, so that nothing has to be recovered (PostgreSQL manual,
+/// 18.5).
+pub(super) async fn stop(docker: &Docker, container: &str) -> Result<(), SandboxError> {
+    let options = KillContainerOptionsBuilder::new().signal("SIGINT").build();
+    let stopped = async {
+        docker.kill_container(container, Some(options)).await?;
+        let mut ended = std::pin::pin!(docker.wait_container(container, None));
+        ended.next().await.transpose()
+    };
+    match tokio::time::timeout(STOPPED, stopped).await {
+        Ok(Ok(_)) => Ok(()),
+        // The driver takes an exit status that is not 0 for an error of its own.
+        Ok(Err(_)) => Err(SandboxError::Program {
+            program: "postgres".to_owned(),
+            output: log_tail(docker, container).await,
+        }),
+        Err(_) => Err(SandboxError::Docker(format!("its container did not end within {STOPPED:?}"))),
+    }
+}
+
+/// Starts a container that was stopped.
+pub(super) async fn start_again(docker: &Docker, container: &str) -> Result<(), SandboxError> {
+    let started = docker.start_container(container, None).await;
+    started.map_err(|error| SandboxError::Engine(Box::new(error)))
+}
+
+/// Runs a command in a container to its end; says what it printed.
+pub(super) async fn output_of(
+    docker: &Docker,
+    container: &str,
+    command: Vec<String>,
+) -> Result<Vec<u8>, SandboxError> {
+    let failed = |error: bollard::errors::Error| SandboxError::Engine(Box::new(error));
+    let program = command.first().cloned().unwrap_or_default();
+    let options = CreateExecOptions {
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        cmd: Some(command),
+        ..CreateExecOptions::default()
+    };
+    let exec = docker.create_exec(container, options).await.map_err(failed)?;
+    let started = docker.start_exec(&exec.id, None::<StartExecOptions>).await.map_err(failed)?;
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    if let StartExecResults::Attached { mut output, .. } = started {
+        while let Some(piece) = output.next().await {
+            match piece.map_err(failed)? {
+                LogOutput::StdErr { message } => err.extend_from_slice(&message),
+                piece => out.extend_from_slice(&piece.into_bytes()),
+            }
+        }
+    }
+    let ended = docker.inspect_exec(&exec.id).await.map_err(failed)?;
+    if ended.exit_code == Some(0) {
+        return Ok(out);
+    }
+    Err(SandboxError::Program { program, output: String::from_utf8_lossy(&err).trim().to_owned() })
 }
 
 /// The port of this machine at which a container's port is published.

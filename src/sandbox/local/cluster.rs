@@ -18,27 +18,45 @@ use crate::identifiers::{RoleName, Secret};
 use crate::postgres::SPARE_DATABASE;
 
 /// Changes whenever clusters are made in another way.
-const KIND: u32 = 2;
+const KIND: u32 = 3;
 /// The cluster, in the sandbox's directory and in its cache entry.
 const DATA: &str = "data";
 /// The password of its superuser, in its cache entry: a sandbox sets another one before it is used.
 const PASSWORD: &str = "password";
+/// What was noted with a clone, in its cache entry.
+const NOTE: &str = "note";
+/// A cluster that was set aside, in the sandbox's directory.
+const ASIDE: &str = "aside";
+/// What the names of entries begin with that are not complete.
+const NEW: &str = "new-";
 /// The layer of an overlay that takes the changes, in the sandbox's directory.
 const UPPER: &str = "upper";
 
-/// A cached cluster.
+/// A cluster that a sandbox can start from.
 pub(super) struct Cached {
     entry: PathBuf,
     password: Secret,
+    /// What was noted with a clone.
+    note: Option<String>,
+    #[expect(dead_code, reason = "it is held, not read")]
     in_use: InUse,
 }
 
-/// The cluster of this kind in the cache, if it is there.
-pub(super) fn cached(installation: &Installation, plan: &SandboxPlan, scope: &Scope) -> Option<Cached> {
-    let entry = entry(installation, plan, scope)?;
-    let in_use = cache::hold(&entry).ok()?;
+/// The cluster of an entry of the cache, if it is there.
+pub(super) fn cached(entry: &Path) -> Option<Cached> {
+    let in_use = cache::hold(entry).ok()?;
     let password = Secret::new(fs::read_to_string(entry.join(PASSWORD)).ok()?);
-    Some(Cached { entry, password, in_use })
+    let note = fs::read_to_string(entry.join(NOTE)).ok();
+    Some(Cached { entry: entry.to_owned(), password, note, in_use })
+}
+
+/// The cluster of a stopped server in the sandbox's directory, from now on the lower layer of another one.
+pub(super) fn set_aside(scope: &Scope, password: Secret) -> std::io::Result<Cached> {
+    let entry = scope.directory().join(ASIDE);
+    private_directory(&entry, scope.user())?;
+    fs::rename(scope.directory().join(DATA), entry.join(DATA))?;
+    let in_use = cache::hold(&entry)?;
+    Ok(Cached { entry, password, note: None, in_use })
 }
 
 impl Cached {
@@ -47,9 +65,14 @@ impl Cached {
         self.password.clone()
     }
 
-    /// To be held while a layer lies over it.
-    pub(super) fn into_use(self) -> InUse {
-        self.in_use
+    /// What was noted with it, if it is a clone.
+    pub(super) fn note(&self) -> Option<String> {
+        self.note.clone()
+    }
+
+    /// Puts a copy of it into the cache, with a note.
+    pub(super) fn keep(&self, entry: &Path, note: &str, user: Option<Unprivileged>) -> std::io::Result<()> {
+        keep(entry, &self.entry.join(DATA), &self.password, Some(note), user)
     }
 
     /// Makes the layers in which the cluster becomes the sandbox's own.
@@ -65,7 +88,7 @@ impl Cached {
             fs::copy(layers.lower.join(file), &upper)?;
             owned(&upper, scope.user())?;
         }
-        configure(&layers.upper, plan)?;
+        self.configure(&layers.upper, plan)?;
         Ok(layers)
     }
 
@@ -74,7 +97,16 @@ impl Cached {
         clear(scope);
         let data = scope.directory().join(DATA);
         copy(&self.entry.join(DATA), &data, scope.user())?;
-        configure(&data, plan)
+        self.configure(&data, plan)
+    }
+
+    /// A clone has the settings already: they are part of what it is known by.
+    fn configure(&self, data: &Path, plan: &SandboxPlan) -> std::io::Result<()> {
+        if self.is_clone() { write_hba(data, plan) } else { configure(data, plan) }
+    }
+
+    fn is_clone(&self) -> bool {
+        self.note.is_some() || self.entry.ends_with(ASIDE)
     }
 }
 
@@ -91,7 +123,7 @@ pub(super) async fn make(
     if let Some(entry) = entry(installation, plan, scope) {
         let (data, kept, user) = (data.clone(), password.clone(), scope.user());
         // A cache that cannot be written to costs time, nothing else.
-        let _ = tokio::task::spawn_blocking(move || keep(&entry, &data, &kept, user)).await;
+        let _ = tokio::task::spawn_blocking(move || keep(&entry, &data, &kept, None, user)).await;
     }
     configure(&data, plan).map_err(SandboxError::io("cannot write the server's configuration"))?;
     Ok(password)
@@ -107,41 +139,57 @@ fn clear(scope: &Scope) {
 
 /// Writes the sandbox's own configuration.
 fn configure(data: &Path, plan: &SandboxPlan) -> std::io::Result<()> {
-    fs::write(data.join("pg_hba.conf"), hba_text(&plan.hba))?;
+    write_hba(data, plan)?;
     let mut conf = fs::File::options().append(true).open(data.join("postgresql.conf"))?;
     conf.write_all(conf_text(&plan.settings).as_bytes())
 }
 
-/// Where the cluster is cached: by everything that makes one differ from another.
-fn entry(installation: &Installation, plan: &SandboxPlan, scope: &Scope) -> Option<PathBuf> {
-    let plain = |text: &str| -> String {
-        text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect()
-    };
-    // An update of the server's package changes its program.
+fn write_hba(data: &Path, plan: &SandboxPlan) -> std::io::Result<()> {
+    fs::write(data.join("pg_hba.conf"), hba_text(&plan.hba))
+}
+
+/// What tells the clusters of an installation from those of all others. An update of the server's package changes
+/// its program.
+pub(super) fn identity(installation: &Installation, scope: &Scope) -> Option<String> {
     let server = fs::metadata(installation.bin.join("postgres")).ok()?;
-    let name = format!(
-        "cluster-{KIND}-{}-{:x}-{:x}-{}-{}",
+    Some(format!(
+        "{KIND}-{}-{:x}-{:x}-{}",
         installation.major,
         server.len(),
         server.mtime(),
-        plain(plan.bootstrap.as_str()),
         scope.user().map_or(0, |user| user.uid),
-    );
+    ))
+}
+
+/// Where an empty cluster is cached: by everything that makes one differ from another.
+pub(super) fn entry(installation: &Installation, plan: &SandboxPlan, scope: &Scope) -> Option<PathBuf> {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+    let bootstrap: String = plan.bootstrap.as_str().chars().map(plain).collect();
+    let name = format!("cluster-{}-{bootstrap}", identity(installation, scope)?);
     Some(cache::directory()?.join(name))
 }
 
 /// Puts a copy into the cache, whole or not at all. It belongs to whoever the servers run as, who reaches it
 /// through a layer only: the cache is closed to everybody but its owner.
-fn keep(entry: &Path, data: &Path, password: &Secret, user: Option<Unprivileged>) -> std::io::Result<()> {
+fn keep(
+    entry: &Path,
+    data: &Path,
+    password: &Secret,
+    note: Option<&str>,
+    user: Option<Unprivileged>,
+) -> std::io::Result<()> {
     let Some(parent) = entry.parent() else {
         return Ok(());
     };
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
-    let made = tempfile::Builder::new().prefix("cluster-new-").tempdir_in(parent)?;
+    cache::make_directory(parent)?;
+    let made = tempfile::Builder::new().prefix(NEW).tempdir_in(parent)?;
     copy(data, &made.path().join(DATA), user)?;
     let mut file =
         fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(made.path().join(PASSWORD))?;
     file.write_all(password.reveal().as_bytes())?;
+    if let Some(note) = note {
+        fs::write(made.path().join(NOTE), note)?;
+    }
     // Another check may have been faster; its entry is as good, and this one is dropped.
     fs::rename(made.path(), entry)?;
     let _ = made.keep();
@@ -211,7 +259,7 @@ async fn initdb(
         .arg(&data)
         .arg("postgres")
         .stdin(statements.map_err(SandboxError::io("cannot write for postgres --single"))?);
-    program("postgres --single", command, scope).await
+    program("postgres --single", command, scope).await.map(drop)
 }
 
 /// What makes the spare database in a single-user server, which takes a statement a line (PostgreSQL manual,
@@ -220,7 +268,12 @@ fn spare_database(bootstrap: &RoleName) -> String {
     format!("CREATE DATABASE {SPARE_DATABASE} OWNER {} TEMPLATE template0\n", bootstrap.quoted())
 }
 
-async fn program(name: &str, mut command: Command, scope: &Scope) -> Result<(), SandboxError> {
+/// Runs a program of PostgreSQL as whom the server runs as; says what it printed.
+pub(super) async fn program(
+    name: &str,
+    mut command: Command,
+    scope: &Scope,
+) -> Result<Vec<u8>, SandboxError> {
     command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8").current_dir(scope.directory());
     confine::apply(&mut command, Confinement { user: scope.user(), ..Confinement::default() });
     let output = tokio::process::Command::from(command)
@@ -229,7 +282,7 @@ async fn program(name: &str, mut command: Command, scope: &Scope) -> Result<(), 
         .await
         .map_err(SandboxError::io(format!("cannot start {name}")))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(output.stdout);
     }
     let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     Err(SandboxError::Program { program: name.to_owned(), output: text })

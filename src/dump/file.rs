@@ -1,0 +1,299 @@
+//! A dump file of any format that `pg_dump` and `pg_dumpall` write: plain SQL, also compressed, or an archive.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::encoding::{Undecodable, decode};
+use super::{DumpFacts, archive};
+
+/// Bytes that a dump may have, once it is decompressed: it is held in memory. The largest schemas come to a
+/// tenth of it.
+const MOST: u64 = 1 << 30;
+
+/// A dump that has been read.
+#[derive(Debug, Clone)]
+pub struct DumpFile {
+    /// Where it is, as the user knows it.
+    pub path: PathBuf,
+    /// What it says.
+    pub content: Content,
+}
+
+/// What a [`DumpFile`] says.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// SQL, as UTF-8.
+    Plain(String),
+    /// What `pg_restore` turns into SQL.
+    Archive(Archive),
+}
+
+/// A dump in custom, tar or directory format.
+#[derive(Debug, Clone)]
+pub struct Archive {
+    /// Where it came from.
+    pub facts: DumpFacts,
+    /// Its files by name. One of custom or tar format is a single file.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// Whether it is a directory.
+    pub directory: bool,
+}
+
+/// SQL out of a dump.
+#[derive(Debug, Clone)]
+pub struct PlainDump {
+    /// Where the dump is, as the user knows it.
+    pub path: PathBuf,
+    /// Its SQL, as UTF-8.
+    pub text: String,
+    /// Whether `path` is that very text, so that its lines are those of the file.
+    pub is_file: bool,
+}
+
+/// A dump that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DumpError {
+    /// The file cannot be read at all.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A compressed file ends early or is damaged.
+    #[error("cannot decompress {}", path.display())]
+    Compressed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It has rows by the million, or what comes out of it never ends.
+    #[error("{} is larger than {} GiB, which no dump of a schema is", path.display(), MOST >> 30)]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is compressed in a way that is not known here.
+    #[error("{} is compressed by {program}, which is not known here", path.display())]
+    UnknownCompression {
+        /// The file.
+        path: PathBuf,
+        /// What decompresses it.
+        program: &'static str,
+    },
+    /// A directory that is no archive.
+    #[error("{} is a directory without a {}, so it is no dump in directory format", path.display(), archive::TOC)]
+    NoArchive {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Its bytes are not in the encoding that it names.
+    #[error("{}{}: the text is not {encoding}", path.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
+    Encoding {
+        /// The file.
+        path: PathBuf,
+        /// The line, where it is known.
+        line: Option<usize>,
+        /// The encoding, as PostgreSQL calls it.
+        encoding: String,
+    },
+}
+
+impl DumpError {
+    /// What to type next, where that does not depend on why the file was named.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Read { .. } => None,
+            Self::Compressed { .. } => {
+                Some("copy or dump it again: it is damaged, or not all of it is here".to_owned())
+            }
+            Self::TooLarge { .. } => Some("dump it without its rows: pg_dump --schema-only".to_owned()),
+            Self::UnknownCompression { path, program } => {
+                Some(format!("decompress it first: {program} -d {}", path.display()))
+            }
+            Self::NoArchive { .. } => {
+                Some("name the directory that `pg_dump --format=directory` made".to_owned())
+            }
+            Self::Encoding { .. } => Some("dump it again with `pg_dump --encoding=UTF8`".to_owned()),
+        }
+    }
+}
+
+impl DumpFile {
+    /// Reads a dump from `full`; errors call it by `path`, by which the user knows it.
+    ///
+    /// # Errors
+    /// When it cannot be read, decompressed or decoded.
+    pub fn read(full: &Path, path: &Path) -> Result<Self, DumpError> {
+        let failed = |source| DumpError::Read { path: path.to_owned(), source };
+        if full.is_dir() {
+            let content = Content::Archive(directory(full, path)?);
+            return Ok(Self { path: path.to_owned(), content });
+        }
+        let mut bytes = Vec::new();
+        std::fs::File::open(full)
+            .and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes))
+            .map_err(failed)?;
+        let bytes = decompressed(bytes, path)?;
+        let content = match archive::head(&bytes).map(archive::facts) {
+            Some(facts) => Content::Archive(Archive {
+                facts,
+                files: vec![("archive".to_owned(), bytes)],
+                directory: false,
+            }),
+            None => Content::Plain(decode(bytes).map_err(|error| undecodable(path, error))?),
+        };
+        Ok(Self { path: path.to_owned(), content })
+    }
+
+    /// A plain dump.
+    pub fn plain(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
+        Self { path: path.into(), content: Content::Plain(text.into()) }
+    }
+
+    /// What it says of where it came from.
+    pub fn facts(&self) -> DumpFacts {
+        match &self.content {
+            Content::Plain(text) => DumpFacts::read(text),
+            Content::Archive(archive) => archive.facts.clone(),
+        }
+    }
+
+    /// Its SQL, where it is SQL.
+    pub fn text(&self) -> Option<&str> {
+        match &self.content {
+            Content::Plain(text) => Some(text),
+            Content::Archive(_) => None,
+        }
+    }
+}
+
+impl Archive {
+    /// What `pg_restore` is to read, once the files are in `directory`.
+    pub fn argument(&self, directory: &Path) -> PathBuf {
+        match self.files.first() {
+            Some((name, _)) if !self.directory => directory.join(name),
+            _ => directory.to_owned(),
+        }
+    }
+}
+
+impl PlainDump {
+    /// The SQL that `pg_restore` made of an archive.
+    ///
+    /// # Errors
+    /// When it is not in the encoding that it names.
+    pub fn of_archive(path: &Path, bytes: Vec<u8>) -> Result<Self, DumpError> {
+        let text = decode(bytes).map_err(|error| undecodable(path, error))?;
+        Ok(Self { path: path.to_owned(), text, is_file: false })
+    }
+}
+
+fn undecodable(path: &Path, error: Undecodable) -> DumpError {
+    DumpError::Encoding { path: path.to_owned(), line: error.line, encoding: error.encoding }
+}
+
+/// Takes the compression off, if there is one that its first bytes tell.
+fn decompressed(bytes: Vec<u8>, path: &Path) -> Result<Vec<u8>, DumpError> {
+    let failed = |source| DumpError::Compressed { path: path.to_owned(), source };
+    let unknown = |program| DumpError::UnknownCompression { path: path.to_owned(), program };
+    let mut plain = Vec::new();
+    match bytes.get(..4).unwrap_or_default() {
+        [0x1f, 0x8b, ..] => {
+            let decoder = flate2::read::MultiGzDecoder::new(bytes.as_slice());
+            decoder.take(MOST + 1).read_to_end(&mut plain).map_err(failed)?;
+        }
+        [0x28, 0xb5, 0x2f, 0xfd] => {
+            let mut rest = bytes.as_slice();
+            // A file may have several frames, one after the other (RFC 8878, 3.1).
+            while !rest.is_empty() && plain.len() as u64 <= MOST {
+                let decoder = ruzstd::decoding::StreamingDecoder::new(&mut rest)
+                    .map_err(|error| failed(std::io::Error::other(error)))?;
+                decoder.take(MOST + 1).read_to_end(&mut plain).map_err(failed)?;
+            }
+        }
+        [0x04, 0x22, 0x4d, 0x18] => return Err(unknown("lz4")),
+        [b'B', b'Z', b'h', _] => return Err(unknown("bzip2")),
+        [0xfd, b'7', b'z', b'X'] => return Err(unknown("xz")),
+        _ => plain = bytes,
+    }
+    if plain.len() as u64 > MOST { Err(DumpError::TooLarge { path: path.to_owned() }) } else { Ok(plain) }
+}
+
+/// Reads an archive in directory format.
+fn directory(full: &Path, path: &Path) -> Result<Archive, DumpError> {
+    let failed = |source| DumpError::Read { path: path.to_owned(), source };
+    let Ok(head) = std::fs::read(full.join(archive::TOC)) else {
+        return Err(DumpError::NoArchive { path: path.to_owned() });
+    };
+    let mut files = Vec::new();
+    let mut left = MOST;
+    for entry in std::fs::read_dir(full).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(length) = entry.metadata().ok().filter(std::fs::Metadata::is_file).map(|data| data.len())
+        else {
+            continue;
+        };
+        left = left.checked_sub(length).ok_or_else(|| DumpError::TooLarge { path: path.to_owned() })?;
+        if name != archive::TOC {
+            files.push((name, std::fs::read(entry.path()).map_err(failed)?));
+        }
+    }
+    let facts = archive::facts(&head);
+    files.push((archive::TOC.to_owned(), head));
+    files.sort();
+    Ok(Archive { facts, files, directory: true })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Result<DumpFile, DumpError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        DumpFile::read(file.path(), Path::new("schema.sql"))
+    }
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn compressed_dumps_are_what_they_were() {
+        let gzip = gzip("SELECT 1;");
+        assert_eq!(read(&gzip).unwrap().text(), Some("SELECT 1;"));
+        let zstd =
+            ruzstd::encoding::compress_to_vec(&b"SELECT 2;"[..], ruzstd::encoding::CompressionLevel::Fastest);
+        assert_eq!(read(&zstd).unwrap().text(), Some("SELECT 2;"));
+        let twice = [zstd.clone(), zstd].concat();
+        assert_eq!(read(&twice).unwrap().text(), Some("SELECT 2;SELECT 2;"));
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let gzip = gzip("SELECT 1;");
+        let error = read(&gzip[..gzip.len() - 6]).unwrap_err();
+        assert_eq!(error.to_string(), "cannot decompress schema.sql");
+        assert!(matches!(read(b"BZh9..."), Err(DumpError::UnknownCompression { program: "bzip2", .. })));
+    }
+
+    #[test]
+    fn a_directory_must_have_a_table_of_contents() {
+        let directory = tempfile::tempdir().unwrap();
+        let read = || DumpFile::read(directory.path(), Path::new("dump"));
+        assert!(matches!(read(), Err(DumpError::NoArchive { .. })));
+        std::fs::write(directory.path().join("toc.dat"), b"PGDMP").unwrap();
+        let Content::Archive(archive) = read().unwrap().content else { panic!("no archive") };
+        assert!(archive.directory);
+    }
+}

@@ -1,0 +1,141 @@
+//! From a plan to a sandbox that has the clone: made of the dumps, or started from one that was kept.
+
+use crate::dump::{Content, DumpFile, PlainDump};
+use crate::failure::{Exit, Failure};
+use crate::observations::CloneFacts;
+use crate::plan::Plan;
+use crate::programs::Place;
+use crate::progress::{Phase, Progress};
+use crate::sandbox::{Sandbox, Scope};
+use crate::seed::{DataInDump, Dumps, Logins, RestoreError, SeedError, provide_passwords, seed};
+
+/// A sandbox with the clone in it.
+pub(super) struct Ready {
+    pub(super) sandbox: Sandbox,
+    pub(super) clone: CloneFacts,
+    pub(super) logins: Logins,
+}
+
+/// Starts a sandbox and has the clone in it. `places` are where programs will run.
+pub(super) async fn ready(
+    plan: &Plan,
+    scope: &Scope,
+    places: &[Place],
+    progress: &Progress,
+) -> Result<Ready, Failure> {
+    let fingerprint = plan.cache.then(|| plan.seed.fingerprint());
+    let mut sandbox = Sandbox::start(&plan.sandbox, fingerprint.as_deref(), scope, places).await?;
+    progress.phase(&Phase::Seed);
+    let noted = sandbox.note().map(serde_json::from_str);
+    let clone = match noted {
+        Some(Ok(clone)) => clone,
+        Some(Err(error)) => {
+            return Err(Failure::defect(&format!("it does not understand its own note: {error}")));
+        }
+        None => {
+            let clone = match made(plan, &sandbox, scope).await {
+                Ok(clone) => clone,
+                Err(failure) => return Err(with_log(failure, &sandbox).await),
+            };
+            let note = serde_json::to_string(&clone).map_err(|error| Failure::defect(&error.to_string()))?;
+            sandbox.keep(&plan.sandbox, note, scope, places).await?;
+            clone
+        }
+    };
+    let root = match sandbox.first_session().await {
+        Some(root) => root,
+        None => sandbox.superuser_session().await?,
+    };
+    let logins = provide_passwords(&plan.seed, &root).await;
+    root.close().await;
+    Ok(Ready { logins: logins?, sandbox, clone })
+}
+
+/// Makes the clone of the dumps.
+async fn made(plan: &Plan, sandbox: &Sandbox, scope: &Scope) -> Result<CloneFacts, Failure> {
+    let mut dumps = Dumps { schema: Vec::new(), roles: Vec::new(), load: Vec::new() };
+    for (files, rows, plain) in [
+        (&plan.seed.schema, plan.seed.in_dump, &mut dumps.schema),
+        (&plan.seed.roles, plan.seed.in_dump, &mut dumps.roles),
+        (&plan.seed.load, DataInDump::Load, &mut dumps.load),
+    ] {
+        for file in files {
+            plain.push(as_sql(file, rows, sandbox, scope).await?);
+        }
+    }
+    let root = sandbox.first_session().await;
+    Ok(seed(&plan.seed, &dumps, sandbox.server(), root).await?)
+}
+
+/// A dump as SQL. An archive is `pg_restore`'s to read.
+async fn as_sql(
+    file: &DumpFile,
+    rows: DataInDump,
+    sandbox: &Sandbox,
+    scope: &Scope,
+) -> Result<PlainDump, Failure> {
+    let archive = match &file.content {
+        Content::Plain(text) => {
+            return Ok(PlainDump { path: file.path.clone(), text: text.clone(), is_file: true });
+        }
+        Content::Archive(archive) => archive,
+    };
+    let unreadable = |error| {
+        Failure::from(error).within(format!("{} cannot be read", file.path.display())).hint(
+            "an archive is read by the pg_restore of its pg_dump's version or a newer one, and by no older",
+        )
+    };
+    if rows == DataInDump::Refuse {
+        let contents = sandbox.pg_restore(archive, &["--list"], scope).await.map_err(unreadable)?;
+        if let Some(table) = first_with_rows(&String::from_utf8_lossy(&contents)) {
+            let error = RestoreError::Rows { path: file.path.clone(), line: None, table };
+            return Err(SeedError::from(error).into());
+        }
+    }
+    // With what only `--create` gives: the database's own encoding, owner, settings and grants.
+    let mut arguments = vec!["--create", "--file=-"];
+    if rows == DataInDump::Skip {
+        arguments.push("--schema-only");
+    }
+    let sql = sandbox.pg_restore(archive, &arguments, scope).await.map_err(unreadable)?;
+    PlainDump::of_archive(&file.path, sql).map_err(|error| {
+        let failure = Failure::new(Exit::Environment, &error);
+        match error.help() {
+            Some(help) => failure.hint(help),
+            None => failure,
+        }
+    })
+}
+
+/// The first table whose rows an archive has, by its table of contents: `215; 0 16386 TABLE DATA public t owner`.
+fn first_with_rows(contents: &str) -> Option<String> {
+    contents.lines().find_map(|line| {
+        let (_, entry) = line.split_once("; ")?;
+        let mut words = entry.splitn(3, ' ').skip(2);
+        let rest = words.next()?.strip_prefix("TABLE DATA ")?;
+        let mut words = rest.split(' ');
+        Some(format!("{}.{}", words.next()?, words.next()?))
+    })
+}
+
+/// A failure while the server is gone is explained by the server's log.
+async fn with_log(failure: Failure, sandbox: &Sandbox) -> Failure {
+    match sandbox.log_if_gone().await {
+        Some(log) => failure.hint(format!("the server itself has ended; the end of its log:\n{log}")),
+        None => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_an_archive_are_found_in_its_contents() {
+        let contents = ";\n; Archive created at 2026-01-01\n;     dbname: shop\n;\n\
+                        215; 1259 16386 TABLE public TABLE DATA postgres\n";
+        assert_eq!(first_with_rows(contents), None);
+        let more = format!("{contents}3362; 0 16386 TABLE DATA public orders postgres\n");
+        assert_eq!(first_with_rows(&more).as_deref(), Some("public.orders"));
+    }
+}

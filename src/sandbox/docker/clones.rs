@@ -1,0 +1,148 @@
+//! Clones that are kept as images.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use bollard::Docker;
+use bollard::models::{ContainerConfig, ImageSummary};
+use bollard::query_parameters::{
+    CommitContainerOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions,
+};
+
+use super::super::kept::{self, Claim, Key};
+use super::super::{SandboxError, SandboxPlan, Scope};
+use super::engine;
+use crate::cache::MOST;
+
+/// The images of clones, without their tag, which is the key.
+const IMAGE: &str = "thirdrun-seed";
+/// The label with the key.
+const SEED: &str = "thirdrun.seed";
+/// The label with the note.
+const NOTE: &str = "thirdrun.seed.note";
+
+/// Whether a clone was kept.
+pub(super) enum Found {
+    /// It was.
+    Kept {
+        /// Its image.
+        image: String,
+        /// What was noted with it.
+        note: String,
+    },
+    /// It was not, and is to be.
+    ToKeep(Key, Claim),
+    /// Nothing is kept.
+    Nothing,
+}
+
+/// Looks for the clone of a fingerprint on a server of this image.
+pub(super) async fn find(
+    docker: &Docker,
+    image: &str,
+    plan: &SandboxPlan,
+    clone: Option<&str>,
+    scope: &Scope,
+) -> Result<Found, SandboxError> {
+    let Some(fingerprint) = clone else {
+        return Ok(Found::Nothing);
+    };
+    let inspected = docker.inspect_image(image).await;
+    let inspected = inspected.map_err(|error| SandboxError::Engine(Box::new(error)))?;
+    let id = inspected.id.unwrap_or_default();
+    let key = Key::new(fingerprint, plan, &format!("docker {id} {}", plan.bootstrap));
+    if let Some(found) = kept(docker, &key).await {
+        key.touch();
+        return Ok(found);
+    }
+    let Some(claim) = kept::claim(&key, scope).await else {
+        return Ok(Found::Nothing);
+    };
+    // Whoever had the right before may have made it.
+    Ok(kept(docker, &key).await.unwrap_or(Found::ToKeep(key, claim)))
+}
+
+async fn kept(docker: &Docker, key: &Key) -> Option<Found> {
+    let image = format!("{IMAGE}:{}", key.digits());
+    let inspected = docker.inspect_image(&image).await.ok()?;
+    let note = inspected.config?.labels?.remove(NOTE)?;
+    Some(Found::Kept { image, note })
+}
+
+/// Makes an image of a container whose server was stopped.
+pub(super) async fn keep(
+    docker: &Docker,
+    container: &str,
+    key: &Key,
+    note: &str,
+) -> Result<(), bollard::errors::Error> {
+    let options =
+        CommitContainerOptionsBuilder::new().container(container).repo(IMAGE).tag(key.digits()).build();
+    // An image has the labels of its container unless it has others of that name; those would make whatever is
+    // started from it look like the sandbox's own.
+    let labels = [
+        (SEED, key.digits()),
+        (NOTE, note),
+        (engine::SESSION, ""),
+        (engine::HOST, ""),
+        (engine::DIRECTORY, ""),
+    ];
+    let labels = labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let config = ContainerConfig { labels: Some(labels.collect()), ..ContainerConfig::default() };
+    docker.commit_container(options, config).await.map(drop)
+}
+
+/// A clone that is kept, and when it was last used.
+struct Kept {
+    id: String,
+    name: String,
+    used: SystemTime,
+}
+
+/// The clones that an engine has, the one that was used last first.
+async fn all(docker: &Docker) -> Vec<Kept> {
+    let filters = HashMap::from([("label", vec![SEED])]);
+    let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+    let images = docker.list_images(Some(options)).await.unwrap_or_default();
+    let mut all: Vec<Kept> = images.into_iter().map(of).collect();
+    all.sort_by_key(|kept| std::cmp::Reverse(kept.used));
+    all
+}
+
+fn of(image: ImageSummary) -> Kept {
+    let created = Duration::from_secs(u64::try_from(image.created).unwrap_or_default());
+    let noted = image.labels.get(SEED).and_then(|digits| kept::last_use(digits));
+    let name = image.repo_tags.into_iter().find(|tag| tag.starts_with(IMAGE));
+    Kept {
+        name: name.unwrap_or_else(|| image.id.clone()),
+        id: image.id,
+        used: noted.unwrap_or(SystemTime::UNIX_EPOCH + created),
+    }
+}
+
+/// Removes the clones that were not used for the longest time, so that no more than [`MOST`] stay.
+pub(super) async fn bound(docker: &Docker) {
+    for kept in all(docker).await.into_iter().skip(MOST) {
+        remove(docker, &kept).await;
+    }
+}
+
+/// Whether a clone was removed; one that a container is made of stays.
+async fn remove(docker: &Docker, kept: &Kept) -> bool {
+    // Its tag first, since an image with two names is removed by neither's id.
+    let name = if kept.name.is_empty() { &kept.id } else { &kept.name };
+    docker.remove_image(name, None::<RemoveImageOptions>, None).await.is_ok()
+}
+
+/// Removes the clones that were last used longer ago than this, and says which, and whether they are gone.
+pub async fn remove_older(docker: &Docker, age: Duration, dry_run: bool) -> Vec<(String, bool)> {
+    let mut removed = Vec::new();
+    let now = SystemTime::now();
+    for kept in all(docker).await {
+        if now.duration_since(kept.used).is_ok_and(|since| since >= age) {
+            let gone = dry_run || remove(docker, &kept).await;
+            removed.push((kept.name, gone));
+        }
+    }
+    removed
+}
