@@ -1,4 +1,4 @@
-//! `schema.sql` and `roles.sql`: what pg_dump and pg_dumpall write, made fit for a clone.
+//! `schema.sql` and `roles.sql`: what pg_dump and pg_dumpall write, without what is hidden or secret.
 
 use std::time::Duration;
 
@@ -50,8 +50,7 @@ pub(super) async fn statistics(
 /// Dumps what belongs to no database: roles, tablespaces, privileges on parameters.
 pub(super) async fn roles(client: &Client, from: &Conninfo, database: &str) -> Result<Dump, CaptureError> {
     let printed = client.pg_dumpall(from, database).await?;
-    let text: String = printed.text.split_inclusive('\n').map(in_place).collect();
-    Ok(Dump { masked: mask(&text), warnings: printed.warnings })
+    Ok(Dump { masked: mask(&printed.text), warnings: printed.warnings })
 }
 
 /// A pattern that is exactly this relation (PostgreSQL manual, psql, Patterns).
@@ -59,8 +58,7 @@ fn excluded(relation: &Object) -> String {
     format!("--exclude-table={}.{}", quote_identifier(&relation.schema), quote_identifier(&relation.name))
 }
 
-/// A line of pg_dump as a server of this version understands it, which an own pg_dump need not be at hand for. The
-/// tablespace of a database is left out, since databases are made before tablespaces are.
+/// A line of pg_dump as a server of this version understands it, which an own pg_dump need not be at hand for.
 fn understood(line: &str, server: u32) -> Option<String> {
     if server < 17 && line == "SET transaction_timeout = 0;\n" {
         return None;
@@ -68,29 +66,10 @@ fn understood(line: &str, server: u32) -> Option<String> {
     if server < 16 && line.starts_with("CREATE SUBSCRIPTION ") {
         return Some(line.replace(", run_as_owner = true", ""));
     }
-    if !line.starts_with("CREATE DATABASE ") {
-        return Some(line.to_owned());
+    if server < 15 && line.starts_with("CREATE DATABASE ") {
+        return Some(line.replace(" LOCALE_PROVIDER = libc", ""));
     }
-    let mut line = line.to_owned();
-    if server < 15 {
-        line = line.replace(" LOCALE_PROVIDER = libc", "");
-    }
-    if let Some(at) = line.rfind(" TABLESPACE = ") {
-        line.replace_range(at.., ";\n");
-    }
-    Some(line)
-}
-
-/// A line of pg_dumpall with tablespaces that need no directory of the machine (`allow_in_place_tablespaces`,
-/// PostgreSQL manual, 20.17).
-fn in_place(line: &str) -> String {
-    match line.rfind(" LOCATION '") {
-        Some(at) if line.starts_with("CREATE TABLESPACE ") => {
-            let tablespace = line.get(..at).unwrap_or_default();
-            format!("SET allow_in_place_tablespaces = on;\n{tablespace} LOCATION '';\n")
-        }
-        _ => line.to_owned(),
-    }
+    Some(line.to_owned())
 }
 
 #[cfg(test)]
@@ -98,15 +77,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_a_clone_could_not_restore_are_adapted() {
+    fn lines_that_an_older_server_could_not_restore_are_adapted() {
         assert_eq!(understood("SET transaction_timeout = 0;\n", 16), None);
         assert_eq!(
-            understood("CREATE DATABASE d WITH LOCALE_PROVIDER = libc LOCALE = 'C' TABLESPACE = fast;\n", 14),
+            understood("CREATE DATABASE d WITH LOCALE_PROVIDER = libc LOCALE = 'C';\n", 14),
             Some("CREATE DATABASE d WITH LOCALE = 'C';\n".to_owned())
-        );
-        assert_eq!(
-            in_place("CREATE TABLESPACE fast OWNER o LOCATION '/srv/fast';\n"),
-            "SET allow_in_place_tablespaces = on;\nCREATE TABLESPACE fast OWNER o LOCATION '';\n"
         );
     }
 }
