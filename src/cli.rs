@@ -42,6 +42,19 @@ pub enum Colours {
 pub enum Command {
     /// Run a script again and again against a clone with your automations at work
     Check(CheckArgs),
+    /// Read a live database, without touching it, and write what a clone of it needs
+    ///
+    /// It needs psql, pg_dump and pg_dumpall of the server's major version or a newer one, which connect as they always
+    /// do: a password may also come from PGPASSWORD or ~/.pgpass, and everything else from a service file or PG*
+    /// variables. A password in the URL shows in this machine's list of processes while thirdrun runs.
+    ///
+    /// Nothing is written to the database, no table is read, and no lock is waited for longer than two seconds. While
+    /// pg_dump runs it holds ACCESS SHARE locks: an ALTER or DROP of a table waits for it, and whoever needs that table
+    /// next waits behind that one. An ordinary role will do: what it may not see is left out, and said.
+    ///
+    /// Passwords of roles are not read, and other secrets in the schema are masked; the bodies of functions and views
+    /// are written as they are.
+    Capture(CaptureArgs),
     /// See it happen: a bundled outage in three runs
     Demo(DemoArgs),
     /// Say what can be used here, and how to get what is missing
@@ -87,6 +100,30 @@ fn major(text: &str) -> Result<u32, String> {
         Ok(major @ 13..=99) => Ok(major),
         _ => Err("it must be a major version of PostgreSQL from 13 on, such as 17".to_owned()),
     }
+}
+
+/// Options of `capture`.
+#[derive(Debug, Args)]
+pub struct CaptureArgs {
+    /// The database, as psql's -d takes it: a URL, "host=… dbname=…", or a name
+    #[arg(long, value_name = "URL")]
+    pub from: String,
+    /// The directory to write: a new one, or an empty one
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// The directory of `pg_dump` and `psql` [default: where they are usually installed]
+    #[arg(long, value_name = "DIR")]
+    pub postgres_bin: Option<PathBuf>,
+    /// Let the planner's statistics hold the most common values and the histogram of each column, which are values
+    /// of real rows; PostgreSQL 18 and newer
+    #[arg(long)]
+    pub sample_values: bool,
+    /// Give up after this time
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    pub timeout: humantime::Duration,
+    /// Print nothing but notes on what was not captured, and errors
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 /// Options of `demo`.

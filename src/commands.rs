@@ -1,5 +1,6 @@
 //! The commands, one file each. They tie the stages together and own what is printed.
 
+pub mod capture;
 pub mod check;
 pub mod contain;
 pub mod demo;
@@ -25,6 +26,7 @@ pub fn run(cli: Cli) -> Exit {
     };
     let result = runtime.block_on(async {
         match cli.command {
+            Command::Capture(args) => capture::run(args).await,
             Command::Check(args) => check::run(args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Doctor(args) => doctor::run(&args).await,

@@ -8,6 +8,7 @@ mod encoding;
 mod facts;
 mod file;
 mod script;
+mod tokens;
 mod words;
 
 pub use facts::{
@@ -16,4 +17,5 @@ pub use facts::{
 };
 pub use file::{Archive, Content, DumpError, DumpFile, PlainDump};
 pub use script::{Item, ItemKind, ScriptError, split};
+pub use tokens::{Token, TokenKind, tokens};
 pub use words::{Word, words, words_at};

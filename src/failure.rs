@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use crate::capture::CaptureError;
 use crate::plan::PlanError;
 use crate::programs::LaunchError;
 use crate::sandbox::SandboxError;
@@ -235,6 +236,44 @@ impl From<SeedError> for Failure {
                 failure.hint("copy or dump it again: not all of it is here")
             }
             SeedError::Own { .. } | SeedError::Rows(_) | SeedError::Catalog(_) => failure,
+        }
+    }
+}
+
+impl From<CaptureError> for Failure {
+    fn from(error: CaptureError) -> Self {
+        let usage = Self::new(Exit::Usage, &error);
+        let environment = Self::new(Exit::Environment, &error);
+        match &error {
+            CaptureError::From(_) => {
+                usage.hint("write it like postgres://user@host:5432/database, or \"host=… dbname=… user=…\"")
+            }
+            CaptureError::NotEmpty(_) => usage.hint("name a new directory: nothing is overwritten"),
+            CaptureError::NoDirectory(_) => usage.hint("name a new directory"),
+            CaptureError::NoParent { parent, .. } => {
+                usage.hint(format!("make it first: mkdir -p {}", parent.display()))
+            }
+            CaptureError::NoClient(_) => environment
+                .hint("install the package postgresql-client, or name their directory with --postgres-bin"),
+            CaptureError::OldClient { server, .. } => environment.hint(format!(
+                "install the package postgresql-client-{server} (Debian, also from apt.postgresql.org), or name the \
+                 directory of such programs with --postgres-bin"
+            )),
+            CaptureError::Program { unreached: Some(from), .. } => environment.hint(format!(
+                "thirdrun connects as psql does, so that this must work first: psql -d '{}' (a password may come from \
+                 PGPASSWORD or ~/.pgpass)",
+                from.replace('\'', "'\\''")
+            )),
+            CaptureError::Program { program: "pg_dump", .. } => environment.hint(
+                "pg_dump waits two seconds for a table that is locked: where a migration is at work, capture after it",
+            ),
+            CaptureError::Deadline(_) => environment.hint("--timeout gives it more time"),
+            CaptureError::Program { .. }
+            | CaptureError::Start { .. }
+            | CaptureError::Encoding { .. }
+            | CaptureError::Answer(_)
+            | CaptureError::TooOld(_)
+            | CaptureError::Write { .. } => environment,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! thirdrun rehearses a database script against a throw-away PostgreSQL with a system's automations at
 //! work, and says after every run which of them still work.
 //!
-//! Data flows one way: dump → seed → sandbox; workers and runs → observations → verdict → report.
+//! Data flows one way: capture → dump → seed → sandbox; workers and runs → observations → verdict → report.
 
 pub mod cache;
+pub mod capture;
 pub mod cli;
 pub mod commands;
 pub mod dump;

@@ -1,7 +1,9 @@
-//! Talking to a PostgreSQL server: where it is, logging in, sessions that end when they are told to.
+//! Talking to a PostgreSQL server: where it is, logging in, sessions that end when they are told to; and where
+//! PostgreSQL's programs are on this machine.
 //!
 //! Knows nothing of sandboxes, workers or scripts. The only user of the driver's connection API.
 
+pub mod installed;
 mod session;
 
 use std::net::SocketAddr;

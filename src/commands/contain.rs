@@ -24,7 +24,7 @@ pub async fn contain<T, R, L: Future<Output = R>>(
         result = AssertUnwindSafe(work).catch_unwind() => {
             result.unwrap_or_else(|_| Err(Failure::defect("it panicked")))
         }
-        failure = interrupted() => Err(failure),
+        failure = interrupted("the sandbox has been removed") => Err(failure),
     };
     let result = match done {
         Ok(value) => Ok(linger(value).await),

@@ -5,15 +5,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::failure::{Exit, Failure};
 
 /// Waits for SIGINT, SIGTERM or SIGHUP. A second one, while things are being removed, ends the process at
-/// once: what is left then is found by `gc` and by the next `check`.
-pub(super) async fn interrupted() -> Failure {
+/// once: what is left then is found by `gc` and by the next `check`. `left` says what the interruption leaves.
+pub(super) async fn interrupted(left: &str) -> Failure {
     let mut signals = listen();
     next(&mut signals).await;
     tokio::spawn(async move {
         next(&mut signals).await;
         std::process::exit(Exit::Interrupted as i32);
     });
-    Failure::said(Exit::Interrupted, "interrupted; the sandbox has been removed")
+    Failure::said(Exit::Interrupted, format!("interrupted; {left}"))
 }
 
 /// Hears the signals that come from now on.

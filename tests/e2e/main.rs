@@ -8,6 +8,7 @@
 #![allow(missing_docs, clippy::expect_used, clippy::print_stderr, clippy::indexing_slicing)]
 
 mod bad_input;
+mod capture;
 mod clones;
 mod demo;
 mod dumps;
@@ -42,6 +43,7 @@ fn main() -> std::process::ExitCode {
     let mut trials = Vec::new();
     for tests in [
         bad_input::TESTS,
+        capture::TESTS,
         clones::TESTS,
         demo::TESTS,
         leftovers::TESTS,
