@@ -75,6 +75,23 @@ pub struct SandboxPlan {
     pub reach: Option<docker::Reach>,
 }
 
+impl Default for SandboxPlan {
+    /// The newest version that can be had, wherever, as it comes.
+    fn default() -> Self {
+        Self {
+            backend: BackendChoice::Auto,
+            major: None,
+            image: None,
+            packages: Vec::new(),
+            postgres_bin: None,
+            settings: BTreeMap::new(),
+            hba: Vec::new(),
+            bootstrap: RoleName::new("postgres"),
+            reach: None,
+        }
+    }
+}
+
 /// How long a server may take to answer its first query.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 

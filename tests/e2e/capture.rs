@@ -6,7 +6,6 @@ use std::process::{Command, Stdio};
 
 use libtest_mimic::Failed;
 use serde_json::Value;
-use thirdrun::identifiers::RoleName;
 use thirdrun::sandbox::local::find_all;
 use thirdrun::sandbox::{BackendChoice, Sandbox, SandboxPlan, Scope};
 
@@ -60,12 +59,8 @@ impl Source {
                 Backend::Docker => BackendChoice::Docker,
             },
             major: Some(major),
-            image: None,
-            postgres_bin: None,
             settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-            hba: Vec::new(),
-            bootstrap: RoleName::new("postgres"),
-            reach: None,
+            ..SandboxPlan::default()
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let scope = Scope::create()?;

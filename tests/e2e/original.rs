@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use libtest_mimic::Failed;
-use thirdrun::identifiers::{DatabaseName, RoleName};
+use thirdrun::identifiers::DatabaseName;
 use thirdrun::postgres::Session;
 use thirdrun::sandbox::local::find_all;
 use thirdrun::sandbox::{BackendChoice, Sandbox, SandboxPlan, Scope};
@@ -22,17 +22,7 @@ impl Original {
     pub fn new(roles: &str, options: &str, schema: &str) -> Result<Self, Failed> {
         let runtime = tokio::runtime::Runtime::new()?;
         let scope = Scope::create()?;
-        let plan = SandboxPlan {
-            backend: BackendChoice::Local,
-            major: None,
-            image: None,
-            packages: Vec::new(),
-            postgres_bin: None,
-            settings: Default::default(),
-            hba: Vec::new(),
-            bootstrap: RoleName::new("postgres"),
-            reach: None,
-        };
+        let plan = SandboxPlan { backend: BackendChoice::Local, ..SandboxPlan::default() };
         let made = runtime.block_on(async {
             let sandbox = Sandbox::start(&plan, None, &scope, &[]).await?;
             let root = sandbox.superuser_session().await?;

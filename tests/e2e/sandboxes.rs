@@ -1,6 +1,5 @@
 //! Sandboxes by themselves, through the library: what no script or rehearsal file can bring about.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -20,7 +19,7 @@ use thirdrun::sandbox::docker::Reach;
 use thirdrun::sandbox::{BackendChoice, Sandbox, SandboxPlan, Scope};
 
 use crate::Test;
-use crate::support::{Backend, READER, Rehearsal, finish, leftovers, same};
+use crate::support::{Backend, READER, Rehearsal, SCHEMA, finish, leftovers, same};
 
 pub const TESTS: &[Test] = &[
     ("sandboxes::a_panic_leaves_nothing_behind", a_panic_leaves_nothing_behind),
@@ -28,8 +27,10 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// Those that only Docker can be tested with.
-pub const DOCKER_TESTS: &[Test] =
-    &[("sandboxes::an_engine_in_a_virtual_machine_is_reached_through_a_port", reached_through_a_port)];
+pub const DOCKER_TESTS: &[Test] = &[
+    ("sandboxes::an_engine_in_a_virtual_machine_is_reached_through_a_port", reached_through_a_port),
+    ("sandboxes::packages_of_extensions_are_installed", packages_of_extensions_are_installed),
+];
 
 /// Those that only a local server can be tested with.
 pub const LOCAL_TESTS: &[Test] = &[("sandboxes::an_ordinary_user_needs_no_rights", ordinary_user)];
@@ -40,14 +41,8 @@ fn plan(backend: Backend, reach: Option<Reach>) -> SandboxPlan {
             Backend::Local => BackendChoice::Local,
             Backend::Docker => BackendChoice::Docker,
         },
-        major: None,
-        image: None,
-        packages: Vec::new(),
-        postgres_bin: None,
-        settings: BTreeMap::new(),
-        hba: Vec::new(),
-        bootstrap: RoleName::new("postgres"),
         reach,
+        ..SandboxPlan::default()
     }
 }
 
@@ -168,4 +163,31 @@ async fn use_port(plan: &SandboxPlan, scope: &Scope) -> Result<(), Failed> {
     };
     let outcome = launcher.launch(&program).await?;
     same("psql", (outcome.ending, outcome.output.tail().contains("svc")), (Ending::Exited(0), true))
+}
+
+/// Needs the archive of the image's own distribution, from which `images/build` makes it.
+fn packages_of_extensions_are_installed(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new("");
+    let file = |packages: &str| {
+        format!("[clone]\npostgres = '15'\npackages = ['{packages}']\n[data]\nrows = 3\n{READER}")
+    };
+    let schema = format!("CREATE EXTENSION ip4r;\nCREATE TABLE public.nets (net ip4r);\n{SCHEMA}");
+    rehearsal
+        .file("schema.sql", &schema)
+        .file("s.sql", "SELECT 1;")
+        .file("thirdrun.toml", &file("postgresql-15-no-such-extension"));
+    let said = ["postgresql-15-no-such-extension could not be installed", "Unable to locate package"];
+    rehearsal.check(backend, &["s.sql"]).expect(4, &said)?;
+    rehearsal.file("thirdrun.toml", &file("postgresql-15-ip4r"));
+    let outcome = rehearsal.check(backend, &["s.sql", "--runs", "1"]);
+    let noted = outcome.expect(0, &[])?.err.contains("installing postgresql-15-ip4r");
+    let again = rehearsal.check(backend, &["s.sql", "--runs", "1"]);
+    let noted_again = again.expect(0, &[])?.err.contains("installing postgresql-15-ip4r");
+    let images = Command::new("docker")
+        .args(["images", "-q", "--filter", "label=thirdrun.packages=postgresql-15-ip4r"])
+        .output()?;
+    for image in String::from_utf8(images.stdout)?.lines() {
+        Command::new("docker").args(["rmi", image]).output()?;
+    }
+    same("installed, and found again", (noted, noted_again), (true, false))
 }
