@@ -41,6 +41,9 @@ pub fn render(document: &Document, width: usize) -> String {
     text
 }
 
+/// Entries of a list that are shown of what the clone lacks.
+const LISTED: usize = 10;
+
 fn painted(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
@@ -62,17 +65,26 @@ fn clone_line(document: &Document) -> String {
         sandbox.isolation,
     );
     let held = format!(
-        "clone of {} and {}, {}",
+        "clone of {} and {}, {}{}",
         counted(clone.tables, "table"),
         counted(clone.roles, "role"),
         counted(clone.rows, "synthetic row"),
+        if sandbox.seed_cached { "; kept from an earlier check" } else { "" },
     );
     let mut line = format!("{}\n{}", painted(FAINT, &server), painted(FAINT, &held));
-    for skipped in &clone.skipped {
-        let _ = write!(line, "\n{}: left out: {}", painted(UNEASY, &skipped.object), skipped.error);
-    }
-    for table in &clone.tables_without_rows {
-        let _ = write!(line, "\n{} {table}", painted(UNEASY, "no rows in"));
+    let skipped = clone
+        .skipped
+        .iter()
+        .map(|skipped| format!("{}: left out: {}", painted(UNEASY, &skipped.object), skipped.error));
+    let empty = clone.tables_without_rows.iter();
+    let empty = empty.map(|table| format!("{} {table}", painted(UNEASY, "no rows in")));
+    for list in [skipped.collect::<Vec<_>>(), empty.collect()] {
+        for entry in list.iter().take(LISTED) {
+            let _ = write!(line, "\n{entry}");
+        }
+        if let Some(more) = list.len().checked_sub(LISTED).filter(|more| *more > 0) {
+            let _ = write!(line, "\n… and {more} more, which the JSON report names");
+        }
     }
     line
 }
