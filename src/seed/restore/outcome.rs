@@ -8,6 +8,8 @@ use crate::postgres::QueryFailure;
 
 /// SQLSTATE `duplicate_object`: among others, a role that exists already.
 const DUPLICATE_OBJECT: &str = "42710";
+/// SQLSTATE `duplicate_schema`.
+const DUPLICATE_SCHEMA: &str = "42P06";
 /// SQLSTATE `invalid_catalog_name`: a database that does not exist.
 const NO_DATABASE: &str = "3D000";
 /// SQLSTATEs of a role that cannot be dropped, since the server needs it or one is it:
@@ -26,7 +28,8 @@ impl Restoring<'_, '_> {
         let words = words(item.text);
         let code = failure.sqlstate.as_str();
         let not_there = NOT_THERE.contains(&code);
-        if self.is_bootstrap_again(&words, code) || (drops(&words) && not_there) {
+        let is_there = is_in_every_database(&words) && [DUPLICATE_OBJECT, DUPLICATE_SCHEMA].contains(&code);
+        if is_there || self.is_bootstrap_again(&words, code) || (drops(&words) && not_there) {
             return Ok(());
         }
         match self.left_out(item, &words, code) {
@@ -67,6 +70,15 @@ impl Restoring<'_, '_> {
             && ((verb.is("create") && code == DUPLICATE_OBJECT)
                 || (verb.is("drop") && STILL_NEEDED.contains(&code)))
     }
+}
+
+/// Whether a statement creates what every new database has: the schema `public`, the language `plpgsql`.
+fn is_in_every_database(words: &[Word]) -> bool {
+    let creates = words.first().is_some_and(|word| word.is("create"));
+    let schema =
+        matches!(words, [_, schema, name, ..] if schema.is("schema") && name.identifier() == Some("public"));
+    let language = missing(words).is_some_and(|what| what.ends_with(" plpgsql"));
+    creates && (schema || language)
 }
 
 /// Whether a statement takes something away, as `pg_dump --clean` does before it makes it anew.
@@ -126,5 +138,9 @@ mod tests {
         let perl = "CREATE OR REPLACE PROCEDURAL LANGUAGE plperl";
         assert_eq!(of(perl).as_deref(), Some("language plperl"));
         assert_eq!(of("CREATE FUNCTION f() RETURNS int LANGUAGE plperl AS ''"), None);
+        for there in ["CREATE SCHEMA public", "CREATE LANGUAGE plpgsql", "CREATE EXTENSION plpgsql"] {
+            assert!(is_in_every_database(&words(there)), "{there}");
+        }
+        assert!(!is_in_every_database(&words("CREATE SCHEMA publicity")));
     }
 }
