@@ -25,7 +25,6 @@ pub(super) async fn ready(
 ) -> Result<Ready, Failure> {
     let fingerprint = plan.cache.then(|| plan.seed.fingerprint());
     let mut sandbox = Sandbox::start(&plan.sandbox, fingerprint.as_deref(), scope, places).await?;
-    progress.phase(&Phase::Seed);
     let noted = sandbox.note().map(serde_json::from_str);
     let clone = match noted {
         Some(Ok(clone)) => clone,
@@ -33,6 +32,7 @@ pub(super) async fn ready(
             return Err(Failure::defect(&format!("it does not understand its own note: {error}")));
         }
         None => {
+            progress.phase(&Phase::Seed);
             let clone = match made(plan, &sandbox, scope).await {
                 Ok(clone) => clone,
                 Err(failure) => return Err(with_log(failure, &sandbox).await),

@@ -26,6 +26,9 @@ use crate::postgres::{QueryFailure, Sent, Session};
 const AHEAD: usize = 64;
 /// Bytes of `COPY` data that are sent at once.
 const PIECE: usize = 64 * 1024;
+/// Sets `event_triggers`, where the server has it: from version 17 on (its manual, 19.11).
+const WITH_EVENT_TRIGGERS: &str = "SELECT pg_catalog.set_config('event_triggers', 'on', false) \
+     WHERE pg_catalog.current_setting('server_version_num')::integer >= 170000";
 /// SQLSTATE `undefined_object`: among others, a role that does not exist.
 const UNDEFINED_OBJECT: &str = "42704";
 
@@ -71,6 +74,8 @@ impl Restore<'_> {
         }
         let whole = |failure| statement_error(dump, None, failure);
         self.become_bootstrap().await.map_err(whole)?;
+        // thirdrun's own sessions fire no event trigger; those of a dump do, once it has made them.
+        self.session.run(WITH_EVENT_TRIGGERS).await.map_err(whole)?;
         let roles = super::roles(self.session).await.map_err(whole)?.into_iter().collect();
         let treatments = Treatments::new(dump, self.database, self.rows);
         let mut restoring =

@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &[
     ("seeding::tablespaces_lie_in_the_sandbox", tablespaces_lie_in_the_sandbox),
     ("seeding::nothing_connects_to_another_server", nothing_connects_to_another_server),
     ("seeding::servers_triggers_and_settings_are_kept", servers_triggers_and_settings_are_kept),
+    ("seeding::a_login_trigger_keeps_nobody_of_ours_out", a_login_trigger_keeps_nobody_of_ours_out),
     ("seeding::the_dump_of_a_whole_server", the_dump_of_a_whole_server),
     ("seeding::every_table_gets_its_rows", every_table_gets_its_rows),
     ("seeding::hba_lines_come_first", hba_lines_come_first),
@@ -260,6 +261,25 @@ fn servers_triggers_and_settings_are_kept(backend: Backend) -> Result<(), Failed
     let settings = ["setting no_such_setting", "setting a_setting_of_the_future"];
     same("what is skipped", skipped(&report), settings.map(str::to_owned).to_vec())?;
     same("a password in the report", report.to_string().contains("hunter2"), false)
+}
+
+/// Event triggers fire at login from PostgreSQL 17 on; before, the schema is one that cannot be restored.
+fn a_login_trigger_keeps_nobody_of_ours_out(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(READER);
+    let schema = format!(
+        "{}\nCREATE FUNCTION public.no() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN\n\
+         IF session_user = 'thirdrun' THEN RAISE EXCEPTION 'nobody enters'; END IF; END$$;\n\
+         CREATE EVENT TRIGGER doorkeeper ON login EXECUTE FUNCTION public.no();\n",
+        crate::support::SCHEMA
+    );
+    rehearsal.file("schema.sql", &schema).file("s.sql", "SELECT 1;");
+    let outcome = rehearsal.check(backend, &["s.sql", "--runs", "1", "--format", "json"]);
+    let version = match outcome.code {
+        Some(0) => outcome.json()?["sandbox"]["postgres"].as_str().unwrap_or_default().to_owned(),
+        _ => return outcome.expect(4, &["unrecognized event name \"login\""]).map(drop),
+    };
+    let major: u32 = version.split('.').next().unwrap_or_default().parse()?;
+    same("a version with login triggers", major >= 17, true)
 }
 
 fn the_dump_of_a_whole_server(backend: Backend) -> Result<(), Failed> {
