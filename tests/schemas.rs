@@ -114,12 +114,7 @@ async fn login(sandbox: &Sandbox, database: &str) -> Session {
 }
 
 /// Runs one of PostgreSQL's programs; statements of the file that fail are told and passed over.
-fn program(
-    sandbox: &Sandbox,
-    program: &str,
-    database: &str,
-    arguments: &[&str],
-) -> Result<String, Failed> {
+fn program(sandbox: &Sandbox, program: &str, database: &str, arguments: &[&str]) -> Result<String, Failed> {
     let server = sandbox.server();
     let (host, port) = server.endpoint.host_and_port();
     let output = Command::new(program)

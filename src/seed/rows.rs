@@ -12,6 +12,7 @@ mod expr;
 mod generate;
 mod kinds;
 mod load;
+mod look;
 mod model;
 mod odd;
 mod order;
@@ -112,7 +113,10 @@ async fn fill_within(client: &Client, plan: &RowsPlan, filled: &mut RowsFilled) 
     let model = model::build(catalog::read(client).await?);
     let counts = wanted(plan, &model)?;
     // Functions in checks may rely on the path that the database has.
-    client.batch_execute("SET LOCAL search_path TO DEFAULT").await.map_err(RowsError::Session)?;
+    client
+        .batch_execute("SET LOCAL search_path TO DEFAULT; SAVEPOINT thirdrun_rows")
+        .await
+        .map_err(RowsError::Session)?;
     let chosen: Vec<usize> =
         counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(at, _)| at).collect();
     let mut loader = load::Loader {

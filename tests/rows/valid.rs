@@ -19,7 +19,7 @@ const VALUES: &str = "\
         CASE WHEN a.attnotnull THEN 'true' ELSE pg_catalog.format('%I IS NOT NULL', a.attname) END) \
     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid \
     JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid \
-    WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped AND t.typtype <> 'c' \
+    WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped AND t.typtype <> 'c' AND t.typname !~ '^reg' \
       AND c.relnamespace::pg_catalog.regnamespace::text !~ '^(pg_|information_schema)' \
     ORDER BY 1";
 

@@ -81,12 +81,20 @@ fn eval(expr: &Expr, columns: &[Column], row: &Row) -> Truth {
             }
             compare(op, operand(left, columns, row), operand(right, columns, row))
         }
+        Expr::Match(text, pattern, like) => match operand(text, columns, row) {
+            Some((Some(Kind::Text(_)) | None, Some(text))) => match pattern.matches(text) {
+                Some(found) => (found == *like).into(),
+                None => Truth::Unknown,
+            },
+            Some((_, None)) => Truth::Null,
+            _ => Truth::Unknown,
+        },
         Expr::Any(op, left, items, all) => {
             let left = operand(left, columns, row);
             let strong: Truth = (!*all).into();
             let mut result: Truth = (*all).into();
             for item in items {
-                match compare(op, left.clone(), operand(item, columns, row)) {
+                match compare(op, left, operand(item, columns, row)) {
                     value if value == strong => return strong,
                     Truth::True | Truth::False => {}
                     other => result = other,
@@ -99,17 +107,17 @@ fn eval(expr: &Expr, columns: &[Column], row: &Row) -> Truth {
 }
 
 /// A column's or a constant's value; columns come with their kind.
-type Operand<'a> = Option<(Option<&'a Kind>, Option<String>)>;
+type Operand<'a> = Option<(Option<&'a Kind>, Option<&'a str>)>;
 
-fn operand<'a>(expr: &Expr, columns: &'a [Column], row: &Row) -> Operand<'a> {
+fn operand<'a>(expr: &'a Expr, columns: &'a [Column], row: &'a Row) -> Operand<'a> {
     match expr {
         Expr::Column(name) => {
             let at = columns.iter().position(|column| column.name == *name)?;
             let column = columns.get(at).filter(|column| !column.generated)?;
-            Some((Some(&column.kind.kind), row.get(at)?.clone()))
+            Some((Some(&column.kind.kind), row.get(at)?.as_deref()))
         }
-        Expr::Constant(text) => Some((None, Some(text.clone()))),
-        Expr::Bool(value) => Some((None, Some(if *value { "t" } else { "f" }.to_owned()))),
+        Expr::Constant(text) => Some((None, Some(text))),
+        Expr::Bool(value) => Some((None, Some(if *value { "t" } else { "f" }))),
         Expr::Null => Some((None, None)),
         _ => None,
     }
@@ -128,7 +136,7 @@ fn compare(op: &str, left: Operand<'_>, right: Operand<'_>) -> Truth {
     if left_kind.is_some_and(|a| right_kind.is_some_and(|b| a != b)) {
         return Truth::Unknown;
     }
-    let numbers = scale::read(kind, &left).zip(scale::read(kind, &right));
+    let numbers = scale::read(kind, left).zip(scale::read(kind, right));
     let plain = matches!(kind, Kind::Text(_) | Kind::Enum(_) | Kind::Bool | Kind::Uuid);
     match (op, numbers) {
         // A constant with more digits than the column keeps would be cut off here.
@@ -201,15 +209,7 @@ mod tests {
     use super::*;
 
     fn holds(text: &str, n: Option<&str>, s: Option<&str>) -> Option<bool> {
-        let column = |name: &str, kind: Kind| Column {
-            name: name.into(),
-            kind: kind.into(),
-            not_null: false,
-            generated: false,
-            default: None,
-            sequences: Vec::new(),
-            unique: false,
-        };
+        let column = |name: &str, kind: Kind| Column::plain(name, kind.into());
         let columns = [column("n", Kind::Int(99)), column("s", Kind::Text(None))];
         truth(&parse(text), &columns, &vec![n.map(str::to_owned), s.map(str::to_owned)])
     }
