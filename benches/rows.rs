@@ -42,8 +42,13 @@ async fn bench(sizes: &[u64]) {
     };
     let sandbox = Sandbox::start(&plan, &scope, &[]).await.unwrap();
     let files = tempfile::tempdir().unwrap();
-    println!("medians; rows a second in thousands; ratio: filling against COPY on an open session, and against psql\n");
-    println!("{:>10} {:>8} {:>10} {:>10} {:>10} {:>8} {:>8}", "rows/table", "rounds", "fill", "COPY", "psql", "ratio", "(psql)");
+    println!(
+        "medians; rows a second in thousands; ratio: filling against COPY on an open session, and against psql\n"
+    );
+    println!(
+        "{:>10} {:>8} {:>10} {:>10} {:>10} {:>8} {:>8}",
+        "rows/table", "rounds", "fill", "COPY", "psql", "ratio", "(psql)"
+    );
     for rows in sizes {
         let rounds = match rows {
             0..=100 => 15,
@@ -63,7 +68,11 @@ async fn bench(sizes: &[u64]) {
             if round == 0 {
                 for (name, _) in &tables {
                     let query = format!("COPY {name} TO STDOUT");
-                    psql(&sandbox, &session_database(*rows, round), &["-c", &query, "-o", &file(files.path(), name)]);
+                    psql(
+                        &sandbox,
+                        &session_database(*rows, round),
+                        &["-c", &query, "-o", &file(files.path(), name)],
+                    );
                 }
             }
             session.close().await;

@@ -184,20 +184,20 @@ impl<'a> Generator<'a> {
     /// Makes one more row and takes note of it.
     pub(super) fn row(&mut self, step: &Step, hints: &Hints, rng: &mut ChaCha8Rng) -> Result<Row, Refusal> {
         let mut refusal = Refusal::Taken;
+        let mut made = false;
         for attempt in 0..TRIES {
-            let mut tried = Try::new(self, step, hints, attempt, rng);
-            match tried.row() {
+            match Try::new(self, step, hints, attempt, rng).row() {
                 Ok(row) => {
                     if !self.violates(step.table, &row) && !self.collides(step.table, &row) {
                         self.note(step.table, &row);
                         return Ok(row);
                     }
+                    made = true;
                     refusal = Refusal::Taken;
                 }
                 Err(other) => {
-                    let hopeless = attempt >= 20;
                     refusal = other;
-                    if hopeless {
+                    if attempt >= 20 && !made {
                         break;
                     }
                 }

@@ -99,7 +99,7 @@ fn natural(
 /// A short text that is unlike those of other numbers.
 fn squeezed(text: &str, n: u64, limit: usize, fixed: bool) -> Option<String> {
     let tail = digits(n, limit)?;
-    let room = limit - tail.len();
+    let room = limit.checked_sub(tail.chars().count())?;
     let pad: String = text.chars().filter(char::is_ascii_alphabetic).take(room.min(6)).collect();
     let pad = if fixed { format!("{pad:a<room$}") } else { pad };
     Some(format!("{pad}{tail}"))
@@ -108,24 +108,25 @@ fn squeezed(text: &str, n: u64, limit: usize, fixed: bool) -> Option<String> {
 /// What numbers are written with: letters of both cases and signs only where there is no other way.
 const DIGITS: &[u8] =
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ!#$%&()*+,-./:;<=>?@[]^_{|}~";
+/// Where that is too few: signs of Chinese writing, of which no two are alike to any collation.
+const SIGNS: (u32, u32) = (0x4e00, 20_000);
 
 /// The number in no more than `room` digits, to the smallest base that does it.
 fn digits(n: u64, room: usize) -> Option<String> {
-    for base in [36, 62, 90] {
-        let table = DIGITS.get(..base)?;
-        let base = u64::try_from(base).ok()?;
+    let in_base = |base: u32, digit: &dyn Fn(u32) -> Option<char>| {
         let mut left = n;
         let mut found = Vec::new();
         while found.is_empty() || left > 0 {
-            found.push(*table.get(usize::try_from(left % base).ok()?)?);
-            left /= base;
+            found.push(digit(u32::try_from(left % u64::from(base)).ok()?)?);
+            left /= u64::from(base);
         }
-        if found.len() <= room {
-            found.reverse();
-            return String::from_utf8(found).ok();
-        }
-    }
-    None
+        (found.len() <= room).then(|| found.into_iter().rev().collect())
+    };
+    let ascii = |digit: u32| DIGITS.get(usize::try_from(digit).ok()?).copied().map(char::from);
+    [36, 62, 90]
+        .into_iter()
+        .find_map(|base| in_base(base, &ascii))
+        .or_else(|| in_base(SIGNS.1, &|digit| char::from_u32(SIGNS.0 + digit)))
 }
 
 #[cfg(test)]
@@ -136,9 +137,11 @@ mod tests {
 
     #[test]
     fn few_digits_hold_many_numbers() {
-        let texts: HashSet<_> = (0..90).map(|n| digits(n, 1).unwrap()).collect();
-        assert_eq!(texts.len(), 90);
-        assert_eq!(digits(90, 1), None);
+        let texts: HashSet<_> = (0..1000).map(|n| digits(n, 1).unwrap()).collect();
+        assert_eq!(texts.len(), 1000);
+        assert!(texts.iter().all(|text| text.chars().count() == 1));
+        assert_eq!(digits(89, 1).as_deref(), Some("~"));
+        assert_eq!(digits(20_000, 1), None);
         assert_eq!(digits(1295, 2).as_deref(), Some("zz"));
     }
 }

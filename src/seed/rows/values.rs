@@ -176,6 +176,19 @@ fn number(kind: &Kind, wish: &Wish, purpose: &Purpose, rng: &mut ChaCha8Rng) -> 
     if lo > hi {
         return None;
     }
+    if let (Some((divisor, rest)), Kind::Int(_)) = (wish.step, kind) {
+        // The numbers between the bounds that leave this rest.
+        let first = lo.saturating_add((rest - lo).rem_euclid(divisor));
+        let count = hi.checked_sub(first)?.checked_div(divisor)?.saturating_add(1);
+        if count <= 0 {
+            return None;
+        }
+        let place = match purpose.unique {
+            Some(n) => i64::try_from(n).ok()?.checked_rem(count)?,
+            None => rng.random_range(0..count),
+        };
+        return Some(first.saturating_add(place.saturating_mul(divisor)));
+    }
     let span = hi.saturating_sub(lo).saturating_add(1);
     Some(match purpose.unique {
         Some(n) => {

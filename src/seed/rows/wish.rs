@@ -14,6 +14,8 @@ pub(super) struct Wish {
     /// Bounds on the type's scale, both included.
     pub(super) lo: Option<i64>,
     pub(super) hi: Option<i64>,
+    /// A divisor and what remains.
+    pub(super) step: Option<(i64, i64)>,
     pub(super) one_of: Option<Vec<String>>,
     pub(super) none_of: Vec<String>,
     pub(super) min_length: usize,

@@ -175,6 +175,16 @@ impl<'a> Gatherer<'a> {
             self.count_nulls(args, op, right, name == "num_nulls");
             return;
         }
+        if let (Expr::Binary(sign, dividend, divisor), "=") = (left, op)
+            && sign == "%"
+            && let (Some(divisor), Some(rest)) = (whole(divisor), whole(right))
+            && divisor > 0
+        {
+            if let Some(wish) = self.value(dividend) {
+                wish.step = Some((divisor, rest));
+            }
+            return;
+        }
         let (op, subject, other) = match (self.subject(left), self.subject(right)) {
             (Some(Subject::Value(a)), Some(Subject::Value(b))) if a == b => {
                 let lower = |expr: &Expr| matches!(expr, Expr::Call(name, _) if name == "lower");
@@ -331,6 +341,10 @@ pub(super) fn mirrored(op: &str) -> &str {
         ">=" => "<=",
         other => other,
     }
+}
+
+fn whole(expr: &Expr) -> Option<i64> {
+    text(expr)?.parse().ok()
 }
 
 fn text(expr: &Expr) -> Option<String> {

@@ -20,6 +20,9 @@ use super::{Generator, Hints, Known, Refusal, Row, demands};
 /// How many rows of a target are looked at for one that fits.
 const SCAN: usize = 5000;
 
+/// Tries at a row after which a NULL is better than no row, though it cannot be referenced.
+const MISSED: u64 = 10;
+
 /// One try at one row.
 pub(super) struct Try<'t, 'a> {
     table: &'a Table,
@@ -255,7 +258,7 @@ impl<'t, 'a> Try<'t, 'a> {
         }
         let nullable = !column.not_null && wish.null != Some(false);
         let usual_default = column.default.is_some() && !column.unique;
-        let missed = column.referenced || !column.sequences.is_empty();
+        let missed = (column.referenced || !column.sequences.is_empty()) && self.attempt < MISSED;
         if nullable && !usual_default && !missed && (self.hints.bare || self.rng.random_range(0..10) == 0) {
             return Ok(None);
         }
