@@ -12,6 +12,7 @@ mod expr;
 mod generate;
 mod kinds;
 mod load;
+mod look;
 mod model;
 mod odd;
 mod order;
@@ -19,6 +20,7 @@ mod partitions;
 mod pattern;
 mod scale;
 mod texts;
+mod triggers;
 mod values;
 mod wish;
 mod wishes;
@@ -26,6 +28,7 @@ mod words;
 
 use std::collections::BTreeMap;
 
+use futures_util::future;
 use tokio_postgres::Client;
 
 use crate::identifiers::nearest;
@@ -109,10 +112,14 @@ pub async fn fill(client: &Client, plan: &RowsPlan) -> Result<RowsFilled, RowsEr
 }
 
 async fn fill_within(client: &Client, plan: &RowsPlan, filled: &mut RowsFilled) -> Result<(), RowsError> {
-    let model = model::build(catalog::read(client).await?);
+    let (catalog, wake) = future::try_join(catalog::read(client), triggers::rest(client)).await?;
+    let model = model::build(catalog);
     let counts = wanted(plan, &model)?;
     // Functions in checks may rely on the path that the database has.
-    client.batch_execute("SET LOCAL search_path TO DEFAULT").await.map_err(RowsError::Session)?;
+    client
+        .batch_execute("SET LOCAL search_path TO DEFAULT; SAVEPOINT thirdrun_rows")
+        .await
+        .map_err(RowsError::Session)?;
     let chosen: Vec<usize> =
         counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(at, _)| at).collect();
     let mut loader = load::Loader {
@@ -132,6 +139,9 @@ async fn fill_within(client: &Client, plan: &RowsPlan, filled: &mut RowsFilled) 
         loader.group(&group).await?;
     }
     loader.advance_sequences().await?;
+    if !wake.is_empty() {
+        client.batch_execute(&wake).await.map_err(RowsError::Session)?;
+    }
     filled.rows = loader.inserted;
     filled.without_rows = loader.without;
     filled.without_rows.sort_by(|a, b| a.table.cmp(&b.table));

@@ -110,13 +110,8 @@ mod tests {
     #[test]
     fn totals_are_computed() {
         let column = |name: &str| Column {
-            name: name.into(),
-            kind: Kind::Numeric { whole: 6, scale: 2 }.into(),
             not_null: true,
-            generated: false,
-            default: None,
-            sequences: Vec::new(),
-            unique: false,
+            ..Column::plain(name, Kind::Numeric { whole: 6, scale: 2 }.into())
         };
         let columns = [column("price"), column("n"), column("total")];
         let total = |check: &str| {

@@ -1,5 +1,7 @@
 //! Reads what the catalogs say of tables and types, each row as one JSON text.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio_postgres::{Client, SimpleQueryMessage};
@@ -121,13 +123,38 @@ pub(super) async fn count(client: &Client) -> Result<u64, RowsError> {
 
 /// Reads everything.
 pub(super) async fn read(client: &Client) -> Result<Catalog, RowsError> {
-    let (tables, types, partitions) = futures_util::future::try_join3(
+    let (tables, partitions): (Vec<TableEntry>, _) = futures_util::future::try_join(
         rows(client, include_str!("tables.sql")),
-        rows(client, include_str!("types.sql")),
         rows(client, include_str!("partitions.sql")),
     )
     .await?;
+    let types = types(client, &tables).await?;
     Ok(Catalog { tables, types, partitions })
+}
+
+/// The types of the columns, and those that they are made of.
+async fn types(client: &Client, tables: &[TableEntry]) -> Result<Vec<TypeEntry>, RowsError> {
+    let mut types: Vec<TypeEntry> = Vec::new();
+    let mut known = BTreeSet::from([0]);
+    let columns = tables.iter().flat_map(|table| &table.columns);
+    let mut wanted: BTreeSet<i64> = columns.map(|column| column.type_oid).collect();
+    loop {
+        wanted.retain(|oid| known.insert(*oid));
+        if wanted.is_empty() {
+            return Ok(types);
+        }
+        let oids: Vec<String> = wanted.iter().map(i64::to_string).collect();
+        let sql = include_str!("types.sql").replace("{OIDS}", &format!("{{{}}}", oids.join(",")));
+        let found: Vec<TypeEntry> = rows(client, &sql).await?;
+        wanted = found
+            .iter()
+            .flat_map(|entry| {
+                let parts = entry.fields.iter().map(|field| field.type_oid);
+                [entry.element, entry.base, entry.subtype.unwrap_or_default()].into_iter().chain(parts)
+            })
+            .collect();
+        types.extend(found);
+    }
 }
 
 async fn rows<T: DeserializeOwned>(client: &Client, sql: &str) -> Result<Vec<T>, RowsError> {

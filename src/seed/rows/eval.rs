@@ -1,5 +1,7 @@
 //! Whether an expression holds for a row, as far as that can be told without the server.
 
+use std::borrow::Cow;
+
 use super::expr::Expr;
 use super::generate::Row;
 use super::kinds::Kind;
@@ -70,6 +72,15 @@ fn eval(expr: &Expr, columns: &[Column], row: &Row) -> Truth {
             Some((_, value)) => (value.is_none() != *not).into(),
             None => Truth::Unknown,
         },
+        Expr::Binary(op, left, right)
+            if matches!(op.as_str(), "=" | "<>") && condition(left) && condition(right) =>
+        {
+            match (eval(left, columns, row), eval(right, columns, row)) {
+                (Truth::Unknown, _) | (_, Truth::Unknown) => Truth::Unknown,
+                (Truth::Null, _) | (_, Truth::Null) => Truth::Null,
+                (left, right) => ((left == right) == (op == "=")).into(),
+            }
+        }
         Expr::Binary(op, left, right) => {
             if computed(left) || computed(right) {
                 let (left, right) = (integer(left, columns, row), integer(right, columns, row));
@@ -81,6 +92,14 @@ fn eval(expr: &Expr, columns: &[Column], row: &Row) -> Truth {
             }
             compare(op, operand(left, columns, row), operand(right, columns, row))
         }
+        Expr::Match(text, pattern, like) => match operand(text, columns, row) {
+            Some((Some(Kind::Text(_)) | None, Some(text))) => match pattern.matches(&text) {
+                Some(found) => (found == *like).into(),
+                None => Truth::Unknown,
+            },
+            Some((_, None)) => Truth::Null,
+            _ => Truth::Unknown,
+        },
         Expr::Any(op, left, items, all) => {
             let left = operand(left, columns, row);
             let strong: Truth = (!*all).into();
@@ -99,20 +118,53 @@ fn eval(expr: &Expr, columns: &[Column], row: &Row) -> Truth {
 }
 
 /// A column's or a constant's value; columns come with their kind.
-type Operand<'a> = Option<(Option<&'a Kind>, Option<String>)>;
+type Operand<'a> = Option<(Option<&'a Kind>, Option<Cow<'a, str>>)>;
 
-fn operand<'a>(expr: &Expr, columns: &'a [Column], row: &Row) -> Operand<'a> {
+fn operand<'a>(expr: &'a Expr, columns: &'a [Column], row: &'a Row) -> Operand<'a> {
     match expr {
         Expr::Column(name) => {
             let at = columns.iter().position(|column| column.name == *name)?;
             let column = columns.get(at).filter(|column| !column.generated)?;
-            Some((Some(&column.kind.kind), row.get(at)?.clone()))
+            Some((Some(&column.kind.kind), row.get(at)?.as_deref().map(Cow::Borrowed)))
         }
-        Expr::Constant(text) => Some((None, Some(text.clone()))),
-        Expr::Bool(value) => Some((None, Some(if *value { "t" } else { "f" }.to_owned()))),
+        Expr::Constant(text) => Some((None, Some(Cow::Borrowed(text)))),
+        Expr::Bool(value) => Some((None, Some(Cow::Borrowed(if *value { "t" } else { "f" })))),
         Expr::Null => Some((None, None)),
+        Expr::Call(name, args) => call(name, args, columns, row),
         _ => None,
     }
+}
+
+/// Functions of texts of which nothing has to be known but the text.
+fn call<'a>(name: &str, args: &'a [Expr], columns: &'a [Column], row: &'a Row) -> Operand<'a> {
+    let (kind, text) = operand(args.first()?, columns, row)?;
+    if name == "coalesce" && args.len() == 2 {
+        return if text.is_some() { Some((kind, text)) } else { operand(args.get(1)?, columns, row) };
+    }
+    if args.len() != 1 || !matches!(kind, Some(Kind::Text(_))) {
+        return None;
+    }
+    let change = match name {
+        "lower" => |text: Cow<'a, str>| Cow::Owned(text.to_lowercase()),
+        "upper" => |text: Cow<'a, str>| Cow::Owned(text.to_uppercase()),
+        "btrim" => |text: Cow<'a, str>| Cow::Owned(text.trim_matches(' ').to_owned()),
+        _ => return None,
+    };
+    Some((kind, text.map(change)))
+}
+
+/// Whether an expression is a condition by its form.
+fn condition(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::And(_)
+            | Expr::Or(_)
+            | Expr::Not(_)
+            | Expr::IsNull(..)
+            | Expr::Match(..)
+            | Expr::Any(..)
+            | Expr::Bool(_)
+    ) || matches!(expr, Expr::Binary(op, ..) if matches!(op.as_str(), "=" | "<>" | "<" | "<=" | ">" | ">="))
 }
 
 fn compare(op: &str, left: Operand<'_>, right: Operand<'_>) -> Truth {
@@ -171,6 +223,12 @@ fn integer(expr: &Expr, columns: &[Column], row: &Row) -> Option<Option<i64>> {
             (Some(Kind::Int(_)), None) => Some(None),
             _ => None,
         },
+        Expr::Call(name, args) if name == "coalesce" && args.len() == 2 => {
+            match integer(args.first()?, columns, row)? {
+                Some(number) => Some(Some(number)),
+                None => integer(args.get(1)?, columns, row),
+            }
+        }
         Expr::Call(_, args) if computed(expr) => match operand(args.first()?, columns, row)? {
             (Some(Kind::Text(_)), text) => {
                 Some(text.and_then(|text| i64::try_from(text.chars().count()).ok()))
@@ -201,15 +259,7 @@ mod tests {
     use super::*;
 
     fn holds(text: &str, n: Option<&str>, s: Option<&str>) -> Option<bool> {
-        let column = |name: &str, kind: Kind| Column {
-            name: name.into(),
-            kind: kind.into(),
-            not_null: false,
-            generated: false,
-            default: None,
-            sequences: Vec::new(),
-            unique: false,
-        };
+        let column = |name: &str, kind: Kind| Column::plain(name, kind.into());
         let columns = [column("n", Kind::Int(99)), column("s", Kind::Text(None))];
         truth(&parse(text), &columns, &vec![n.map(str::to_owned), s.map(str::to_owned)])
     }
@@ -223,6 +273,10 @@ mod tests {
         assert_eq!(holds("(s <> ALL (ARRAY['a'::text, 'b'::text]))", None, Some("b")), Some(false));
         assert_eq!(holds("((n % 3) = 0)", Some("9"), None), Some(true));
         assert_eq!(holds("(length(s) < 3)", None, Some("abc")), Some(false));
+        assert_eq!(holds("((n = 1) = (s IS NULL))", Some("1"), Some("x")), Some(false));
+        assert_eq!(holds("(s = lower(s))", None, Some("aB")), Some(false));
+        assert_eq!(holds("((COALESCE(n, 0) + 1) > 1)", None, None), Some(false));
+        assert_eq!(holds("(s !~~ '%a%'::text)", None, Some("bab")), Some(false));
         assert_eq!(holds("(f(n) > 3)", Some("1"), None), None);
     }
 }

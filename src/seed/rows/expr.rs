@@ -3,6 +3,9 @@
 mod parser;
 mod tokens;
 
+use std::sync::Arc;
+
+use super::pattern::Pattern;
 use tokens::Token;
 
 /// An expression without its casts and collations.
@@ -13,6 +16,8 @@ pub(super) enum Expr {
     Not(Box<Expr>),
     /// An operator between two expressions.
     Binary(String, Box<Expr>, Box<Expr>),
+    /// Whether a text matches a pattern; `false`: whether it does not.
+    Match(Box<Expr>, Arc<Pattern>, bool),
     /// `left op ANY (list)`; `true` stands for ALL.
     Any(String, Box<Expr>, Vec<Expr>, bool),
     /// `true`: IS NOT NULL.
@@ -110,7 +115,7 @@ mod tests {
     fn operators_with_a_schema_and_cases_are_understood() {
         assert_eq!(
             parse("(mail OPERATOR(public.~) 'x'::public.citext)"),
-            Expr::Binary("~".into(), column("mail"), Box::new(constant("x")))
+            Expr::Match(column("mail"), Arc::new(Pattern::of("~", "x").unwrap()), true)
         );
         assert_eq!(
             parse("CASE WHEN a THEN b ELSE c END"),

@@ -1,15 +1,19 @@
 //! Makes rows that keep the constraints of their table, out of what is known of all tables so far.
 
 mod attempt;
+mod keys;
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::model::{Table, Unique};
+use super::model::Table;
 use super::order::Step;
+use super::wishes::{Gatherer, Wishes};
 use attempt::Try;
+use keys::{Hashes, key};
 
 /// A row, column by column; none is NULL.
 pub(super) type Row = Vec<Option<String>>;
@@ -41,10 +45,12 @@ impl std::fmt::Display for Refusal {
 /// What is known of a table's rows.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// Rows that may be referenced; columns that nothing references are left out.
+    /// Rows that may be referenced: the columns that something references.
     pub(super) pool: Vec<Row>,
+    /// Where in these rows each column is.
+    pub(super) places: Vec<Option<usize>>,
     /// The keys taken, for every unique key.
-    taken: Vec<HashSet<Row>>,
+    taken: Vec<HashSet<u64, Hashes>>,
     /// The number of the next row.
     next: u64,
     /// The largest and smallest number in each column that a sequence feeds.
@@ -68,7 +74,12 @@ pub(super) struct Generator<'a> {
     pub(super) known: Vec<Known>,
     /// Columns of each table that some foreign key references.
     referenced: Vec<BTreeSet<usize>>,
+    /// What the checks of each table demand, where that leaves nothing to chance.
+    settled: Vec<Option<Arc<Wishes>>>,
 }
+
+/// Rows of a table that may be referenced. Those beyond are as good, but not worth the memory.
+const POOL: usize = 200_000;
 
 /// How often a row is tried before it is given up, not asking the server.
 const TRIES: u64 = 200;
@@ -83,13 +94,24 @@ impl<'a> Generator<'a> {
         }
         let known = tables
             .iter()
-            .map(|table| Known {
-                taken: vec![HashSet::new(); table.uniques.len()],
+            .zip(&referenced)
+            .map(|(table, referenced)| Known {
+                places: (0..table.columns.len())
+                    .map(|at| referenced.iter().position(|column| *column == at))
+                    .collect(),
+                taken: vec![HashSet::default(); table.uniques.len()],
                 fed: vec![None; table.columns.len()],
                 ..Known::default()
             })
             .collect();
-        Self { tables, known, referenced }
+        let settled = tables
+            .iter()
+            .map(|table| {
+                let wishes = demands(table, &mut dice(0, "", 0));
+                (!wishes.drawn).then(|| Arc::new(wishes))
+            })
+            .collect();
+        Self { tables, known, referenced, settled }
     }
 
     /// The columns whose values must be known of rows that are there already.
@@ -118,12 +140,10 @@ impl<'a> Generator<'a> {
             return;
         };
         for (unique, taken) in table.uniques.iter().zip(&mut known.taken) {
-            taken.extend(unique_key(table, unique, row));
+            taken.extend(key(table, unique, row));
         }
-        if !referenced.is_empty() {
-            let keep =
-                |(at, cell): (usize, &Option<String>)| cell.clone().filter(|_| referenced.contains(&at));
-            known.pool.push(row.iter().enumerate().map(keep).collect());
+        if !referenced.is_empty() && known.pool.len() < POOL {
+            known.pool.push(referenced.iter().map(|at| row.get(*at).cloned().flatten()).collect());
         }
         for (column, cell) in row.iter().enumerate().filter(|(column, _)| fed(table, *column)) {
             if let (Some(number), Some(seen)) =
@@ -143,32 +163,41 @@ impl<'a> Generator<'a> {
         };
         for row in rows {
             for (unique, taken) in table.uniques.iter().zip(&mut known.taken) {
-                if let Some(key) = unique_key(table, unique, row) {
+                if let Some(key) = key(table, unique, row) {
                     taken.remove(&key);
                 }
             }
         }
-        known.pool.truncate(known.pool.len().saturating_sub(rows.len()));
-        known.next = known.next.saturating_sub(u64::try_from(rows.len()).unwrap_or_default());
+        let before = known.next.saturating_sub(u64::try_from(rows.len()).unwrap_or_default());
+        let beyond = known.next.saturating_sub(u64::try_from(known.pool.len()).unwrap_or_default());
+        known.pool.truncate(usize::try_from(before.saturating_sub(beyond)).unwrap_or_default());
+        known.next = before;
+    }
+
+    /// Forgets what only the making of further rows of this table would need.
+    pub(super) fn done(&mut self, at: usize) {
+        if let Some(known) = self.known.get_mut(at) {
+            known.taken.iter_mut().for_each(|taken| *taken = HashSet::default());
+        }
     }
 
     /// Makes one more row and takes note of it.
     pub(super) fn row(&mut self, step: &Step, hints: &Hints, rng: &mut ChaCha8Rng) -> Result<Row, Refusal> {
         let mut refusal = Refusal::Taken;
+        let mut made = false;
         for attempt in 0..TRIES {
-            let mut tried = Try::new(self, step, hints, attempt, rng);
-            match tried.row() {
+            match Try::new(self, step, hints, attempt, rng).row() {
                 Ok(row) => {
                     if !self.violates(step.table, &row) && !self.collides(step.table, &row) {
                         self.note(step.table, &row);
                         return Ok(row);
                     }
+                    made = true;
                     refusal = Refusal::Taken;
                 }
                 Err(other) => {
-                    let hopeless = attempt >= 20;
                     refusal = other;
-                    if hopeless {
+                    if attempt >= 20 && !made {
                         break;
                     }
                 }
@@ -189,7 +218,7 @@ impl<'a> Generator<'a> {
             return false;
         };
         let mut keys = table.uniques.iter().zip(&known.taken);
-        keys.any(|(unique, taken)| unique_key(table, unique, row).is_some_and(|key| taken.contains(&key)))
+        keys.any(|(unique, taken)| key(table, unique, row).is_some_and(|key| taken.contains(&key)))
     }
 }
 
@@ -212,18 +241,22 @@ fn fed(table: &Table, column: usize) -> bool {
     table.columns.get(column).is_some_and(|column| !column.sequences.is_empty())
 }
 
-/// The row's key, if the index has it and NULLs do not make it unlike all others.
-fn unique_key(table: &Table, unique: &Unique, row: &Row) -> Option<Row> {
-    if unique.columns.iter().any(|at| table.columns.get(*at).is_none_or(|column| column.generated)) {
-        return None;
+/// What the checks of a table and of its domains demand of a row.
+fn demands(table: &Table, rng: &mut ChaCha8Rng) -> Wishes {
+    let mut gatherer = Gatherer::new(&table.columns, rng);
+    for (at, column) in table.columns.iter().enumerate() {
+        gatherer.domain(at, &column.kind);
     }
-    if let Some(predicate) = &unique.predicate
-        && super::eval::truth(predicate, &table.columns, row) == Some(false)
-    {
-        return None;
+    for check in &table.checks {
+        gatherer.demand(&check.expr, true);
     }
-    let key: Row = unique.columns.iter().map(|at| row.get(*at).cloned().flatten()).collect();
-    (unique.nulls_equal || key.iter().all(Option::is_some)).then_some(key)
+    let mut wishes = gatherer.wishes;
+    for (wish, column) in wishes.columns.iter_mut().zip(&table.columns) {
+        if column.not_null {
+            wish.null = Some(false);
+        }
+    }
+    wishes
 }
 
 #[cfg(test)]

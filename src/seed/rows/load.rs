@@ -6,8 +6,9 @@ mod sequences;
 
 use std::pin::pin;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::SinkExt as _;
+use futures_util::future::join;
 use rand_chacha::ChaCha8Rng;
 use tokio_postgres::{Client, Error, SimpleQueryMessage, Statement};
 
@@ -16,10 +17,13 @@ use super::model::Table;
 use super::order::{Group, Step};
 use super::{RowsError, TableWithoutRows};
 use crate::identifiers::quote_identifier;
-use copy::copy_text;
+use copy::push_row;
 
-/// Rows that are sent at once.
-const BATCH: u64 = 1000;
+/// Rows of the first COPY of a table, or of one after a failure, and of the others.
+const FIRST: u64 = 1000;
+const BATCH: u64 = 10_000;
+/// Bytes that are sent at once: the server reads them while the next ones are made.
+const CHUNK: usize = 64 * 1024;
 /// Tries for one row.
 const TRIES: u32 = 20;
 /// Rows that may fail one after the other before the table is given up.
@@ -28,6 +32,9 @@ const FAILURES: u32 = 3;
 const PATIENCE: u64 = 5;
 /// Rows that are read of a table that has some already.
 const EXISTING: u32 = 100_000;
+
+/// What has been done since the savepoint is kept, and another one is set.
+const KEEP: &str = "RELEASE SAVEPOINT thirdrun_rows; SAVEPOINT thirdrun_rows";
 
 /// Loads tables by groups.
 pub(super) struct Loader<'c, 'a> {
@@ -129,25 +136,63 @@ impl Loader<'_, '_> {
     }
 
     async fn copy(&self, at: usize, statement: &Statement, rows: &[Row]) -> Result<(), Error> {
-        let text = self.table(at).map(|table| copy_text(table, rows)).unwrap_or_default();
+        let mut text = BytesMut::new();
+        if let Some(table) = self.table(at) {
+            rows.iter().for_each(|row| push_row(table, row, &mut text));
+        }
         let mut sink = pin!(self.client.copy_in::<_, Bytes>(statement).await?);
-        sink.send(Bytes::from(text)).await?;
+        sink.send(text.freeze()).await?;
         sink.finish().await.map(|_| ())
     }
 
-    /// Fills one table.
+    /// Makes rows and sends them on the way; the rows are those made until one was refused.
+    async fn stream(
+        &mut self,
+        step: &Step,
+        statement: &Statement,
+        wanted: u64,
+        rng: &mut ChaCha8Rng,
+        rows: &mut Vec<Row>,
+    ) -> Result<Option<Refusal>, Error> {
+        let mut refusal = None;
+        let mut text = BytesMut::with_capacity(CHUNK + 4096);
+        let mut sink = pin!(self.client.copy_in::<_, Bytes>(statement).await?);
+        for _ in 0..wanted {
+            match self.generator.row(step, &Hints::default(), rng) {
+                Ok(row) => {
+                    if let Some(table) = self.generator.tables.get(step.table) {
+                        push_row(table, &row, &mut text);
+                    }
+                    rows.push(row);
+                }
+                Err(refused) => {
+                    refusal = Some(refused);
+                    break;
+                }
+            }
+            if text.len() >= CHUNK {
+                sink.send(text.split().freeze()).await?;
+                text.reserve(CHUNK + 4096);
+            }
+        }
+        sink.send(text.freeze()).await?;
+        sink.finish().await.map(|_| refusal)
+    }
+
+    /// Fills one table. A savepoint is open before and after: what one table leaves, the next one keeps.
     async fn single(&mut self, step: &Step) -> Result<(), RowsError> {
         let at = step.table;
-        self.run("SAVEPOINT thirdrun_rows").await?;
         let wanted = self.wanted.get(at).copied().unwrap_or_default();
-        let (done, trouble) = match self.prepare(at).await {
+        // Both are sent at once.
+        let (kept, prepared) = join(self.run(KEEP), self.prepare(at)).await;
+        kept?;
+        let (done, trouble) = match prepared {
             Ok(statement) => self.batches(step, &statement, wanted).await?,
             Err(error) => {
                 self.run("ROLLBACK TO SAVEPOINT thirdrun_rows").await?;
                 (0, Some(Trouble::Server(error)))
             }
         };
-        self.run("RELEASE SAVEPOINT thirdrun_rows").await?;
         self.inserted += done;
         if done == 0 && wanted > 0 {
             self.give_up(at, trouble.map_or_else(String::new, |trouble| trouble.text()));
@@ -158,6 +203,7 @@ impl Loader<'_, '_> {
             }
             self.read_existing(at).await?;
         }
+        self.generator.done(at);
         Ok(())
     }
 
@@ -176,38 +222,36 @@ impl Loader<'_, '_> {
         let at = step.table;
         let mut rng = self.dice(at, 0);
         let mut done = 0;
+        let mut size = FIRST;
         while done < wanted {
             let mut rows = Vec::new();
-            let mut refusal = None;
-            for _ in 0..BATCH.min(wanted - done) {
-                match self.generator.row(step, &Hints::default(), &mut rng) {
-                    Ok(row) => rows.push(row),
-                    Err(refused) => {
-                        refusal = Some(Trouble::Refused(refused));
-                        break;
+            let refusal =
+                match self.stream(step, statement, size.min(wanted - done), &mut rng, &mut rows).await {
+                    Ok(refusal) => {
+                        done += count(&rows);
+                        size = BATCH;
+                        refusal
                     }
-                }
-            }
-            if rows.is_empty() {
-                return Ok((done, refusal));
-            }
-            match self.copy(at, statement, &rows).await {
-                Ok(()) => done += count(&rows),
-                Err(error) => {
-                    self.run("ROLLBACK TO SAVEPOINT thirdrun_rows").await?;
-                    self.generator.forget(at, &rows);
-                    let (more, trouble) =
-                        self.one_by_one(step, statement, count(&rows), error, &mut rng).await?;
-                    done += more;
-                    if trouble.is_some() {
-                        return Ok((done, trouble));
+                    Err(error) => {
+                        self.run("ROLLBACK TO SAVEPOINT thirdrun_rows").await?;
+                        self.generator.forget(at, &rows);
+                        let singly = count(&rows).min(FIRST);
+                        let (more, trouble) =
+                            self.one_by_one(step, statement, singly, error, &mut rng).await?;
+                        done += more;
+                        size = FIRST;
+                        if trouble.is_some() {
+                            return Ok((done, trouble));
+                        }
+                        None
                     }
-                }
+                };
+            if let Some(refusal) = refusal {
+                return Ok((done, Some(Trouble::Refused(refusal))));
             }
-            // What was achieved stays, whatever becomes of the next batch.
-            self.run("RELEASE SAVEPOINT thirdrun_rows; SAVEPOINT thirdrun_rows").await?;
-            if refusal.is_some() {
-                return Ok((done, refusal));
+            if done < wanted {
+                // What was achieved stays, whatever becomes of the next batch.
+                self.run(KEEP).await?;
             }
         }
         Ok((done, None))

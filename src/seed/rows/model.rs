@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::catalog::{Catalog, SequenceEntry};
 use super::expr::{self, Expr};
 use super::kinds::{Type, Types};
+use super::look::{self, Look};
 use super::partitions::{self, Leaf};
 use crate::identifiers::quote_identifier;
 
@@ -53,6 +54,33 @@ pub(super) struct Column {
     pub(super) sequences: Vec<SequenceEntry>,
     /// Whether it is a unique key by itself.
     pub(super) unique: bool,
+    /// Whether it is a part of a unique key.
+    pub(super) keyed: bool,
+    /// Whether a foreign key references it, so that its NULLs would be missed.
+    pub(super) referenced: bool,
+    /// What its name says of texts.
+    pub(super) look: Look,
+    /// What its name says of numbers.
+    pub(super) usual: Option<(i64, i64)>,
+}
+
+impl Column {
+    /// A column of which no more is known.
+    pub(super) fn plain(name: &str, kind: Type) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            not_null: false,
+            generated: false,
+            default: None,
+            sequences: Vec::new(),
+            unique: false,
+            keyed: false,
+            referenced: false,
+            look: Look::of(name),
+            usual: look::range(name),
+        }
+    }
 }
 
 /// A unique key.
@@ -61,6 +89,8 @@ pub(super) struct Unique {
     pub(super) columns: Vec<usize>,
     pub(super) predicate: Option<Expr>,
     pub(super) nulls_equal: bool,
+    /// Whether keys that differ in upper and lower case alone may be the same one.
+    pub(super) folded: bool,
 }
 
 /// A foreign key.
@@ -139,10 +169,11 @@ pub(super) fn build(catalog: Catalog) -> Vec<Table> {
                     columns,
                     predicate: unique.predicate.as_deref().map(expr::parse),
                     nulls_equal: unique.nulls_equal,
+                    folded: unique.expressions.is_some(),
                 }
             })
             .collect();
-        let foreign_keys = entry
+        let mut foreign_keys: Vec<ForeignKey> = entry
             .foreign_keys
             .iter()
             .map(|key| {
@@ -165,6 +196,8 @@ pub(super) fn build(catalog: Catalog) -> Vec<Table> {
                 }
             })
             .collect();
+        // Keys of several columns first: what they leave open, simple ones of the same columns follow.
+        foreign_keys.sort_by_key(|key| std::cmp::Reverse(key.columns.len()));
         let checks = entry
             .checks
             .iter()
@@ -185,13 +218,13 @@ pub(super) fn build(catalog: Catalog) -> Vec<Table> {
             .map(|(at, column)| {
                 let kind = types.resolve(column.type_oid, column.modifier);
                 Column {
-                    name: column.name.clone(),
                     not_null: column.not_null || kind.not_null,
-                    kind,
                     generated: column.generated,
                     default: column.default.as_deref().and_then(constant),
                     sequences: column.sequences.clone(),
                     unique: uniques.iter().any(|unique| unique.columns == [at]),
+                    keyed: uniques.iter().any(|unique| unique.columns.contains(&at)),
+                    ..Column::plain(&column.name, kind)
                 }
             })
             .collect();
@@ -205,6 +238,17 @@ pub(super) fn build(catalog: Catalog) -> Vec<Table> {
             foreign_keys,
             checks,
         });
+    }
+    let referenced: Vec<(usize, usize)> = tables
+        .iter()
+        .flat_map(|table| &table.foreign_keys)
+        .flat_map(|key| key.target.map(|at| key.target_columns.iter().map(move |column| (at, *column))))
+        .flatten()
+        .collect();
+    for (at, column) in referenced {
+        if let Some(column) = tables.get_mut(at).and_then(|table| table.columns.get_mut(column)) {
+            column.referenced = true;
+        }
     }
     tables
 }

@@ -66,15 +66,9 @@ mod tests {
 
     /// A table with references to others, each with whether it may be NULL.
     fn table(references: &[(usize, bool)]) -> Table {
-        let columns = references.iter().map(|(_, nullable)| Column {
-            name: "c".into(),
-            kind: Kind::Bool.into(),
-            not_null: !nullable,
-            generated: false,
-            default: None,
-            sequences: Vec::new(),
-            unique: false,
-        });
+        let columns = references
+            .iter()
+            .map(|(_, nullable)| Column { not_null: !nullable, ..Column::plain("c", Kind::Bool.into()) });
         let keys = references.iter().enumerate().map(|(at, (target, _))| ForeignKey {
             columns: vec![at],
             target: Some(*target),

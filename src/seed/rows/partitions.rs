@@ -11,6 +11,10 @@ pub(super) enum Bound {
     List(usize, Vec<Option<String>>),
     /// The columns are at or above the first bound and below the second one.
     Range(Vec<usize>, Vec<Edge>, Vec<Edge>),
+    /// The column has none of these values; none is NULL.
+    NotList(usize, Vec<Option<String>>),
+    /// The column is in none of these ranges.
+    NotRange(usize, Vec<(Edge, Edge)>),
 }
 
 /// One value of a range's bound.
@@ -23,34 +27,57 @@ pub(super) enum Edge {
 /// A leaf partition: what has to hold for a row to go there.
 pub(super) type Leaf = Vec<Bound>;
 
-/// The leaves of `root` that bounds describe; default partitions only where there is nothing else.
+/// The leaves of `root`.
 pub(super) fn leaves(root: i64, entries: &[PartitionEntry], names: &BTreeMap<&str, usize>) -> Vec<Leaf> {
     let nodes: BTreeMap<i64, &PartitionEntry> =
         entries.iter().filter(|entry| entry.root == root).map(|entry| (entry.node, entry)).collect();
-    let mut described = Vec::new();
-    let mut default = Vec::new();
+    let mut leaves = Vec::new();
     for leaf in entries
         .iter()
         .filter(|entry| entry.root == root && entry.leaf && !entry.elsewhere && entry.node != root)
     {
         let mut path = Vec::new();
-        let mut only_default = false;
         let mut node = leaf;
         while let Some(parent) = node.parent.and_then(|oid| nodes.get(&oid)) {
-            let text = node.bound.as_deref().unwrap_or("DEFAULT");
-            only_default |= text == "DEFAULT";
             let keys: Vec<Option<usize>> =
                 parent.keys.iter().map(|key| names.get(key.as_deref()?).copied()).collect();
-            path.extend(bound(text, parent.strategy.as_deref(), &keys));
+            let strategy = parent.strategy.as_deref();
+            match node.bound.as_deref() {
+                Some("DEFAULT") | None => {
+                    let siblings = nodes.values().filter(|other| other.parent == Some(parent.node));
+                    let bounds: Vec<Bound> = siblings
+                        .filter_map(|other| bound(other.bound.as_deref()?, strategy, &keys))
+                        .collect();
+                    path.extend(beyond(&bounds));
+                }
+                Some(text) => path.extend(bound(text, strategy, &keys)),
+            }
             node = parent;
         }
-        if only_default {
-            default.push(path);
-        } else {
-            described.push(path);
-        }
+        leaves.push(path);
     }
-    if described.is_empty() { default } else { described }
+    leaves
+}
+
+/// What is left for the default partition beside these.
+fn beyond(bounds: &[Bound]) -> Option<Bound> {
+    match bounds.first()? {
+        Bound::List(at, _) => {
+            let values = bounds.iter().filter_map(|bound| match bound {
+                Bound::List(_, values) => Some(values.iter().cloned()),
+                _ => None,
+            });
+            Some(Bound::NotList(*at, values.flatten().collect()))
+        }
+        Bound::Range(keys, ..) => {
+            let edges = bounds.iter().filter_map(|bound| match bound {
+                Bound::Range(_, from, to) => Some((from.first()?.clone(), to.first()?.clone())),
+                _ => None,
+            });
+            Some(Bound::NotRange(*keys.first()?, edges.collect()))
+        }
+        _ => None,
+    }
 }
 
 fn bound(text: &str, strategy: Option<&str>, keys: &[Option<usize>]) -> Option<Bound> {
@@ -148,10 +175,13 @@ mod tests {
         ];
         assert_eq!(
             leaves(1, &entries, &names),
-            [vec![
-                Bound::Range(vec![1], vec![Edge::At("2024-01-01".into())], vec![Edge::Unbounded]),
-                Bound::List(0, vec![Some("it's".into()), None]),
-            ]]
+            [
+                vec![
+                    Bound::Range(vec![1], vec![Edge::At("2024-01-01".into())], vec![Edge::Unbounded]),
+                    Bound::List(0, vec![Some("it's".into()), None]),
+                ],
+                vec![Bound::NotList(0, vec![Some("it's".into()), None])],
+            ]
         );
     }
 

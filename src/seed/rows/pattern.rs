@@ -1,14 +1,34 @@
 //! Texts that match a regular expression or a LIKE pattern.
 
+mod reader;
+
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
+use regex_lite::Regex;
 
-/// A pattern that texts can be made of.
+/// A pattern: texts can be held against it, and made of it.
+#[derive(Debug, Clone)]
+pub(super) struct Pattern {
+    /// What it is written as.
+    source: String,
+    /// Whether a text matches; none where that cannot be told here.
+    matcher: Option<Regex>,
+    /// What matching texts are made of; none if it has what only a matcher can do, such as looking ahead.
+    node: Option<Node>,
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+/// A part of a pattern.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Pattern {
-    Seq(Vec<Pattern>),
-    Either(Vec<Pattern>),
-    Repeat(Box<Pattern>, u32, u32),
+enum Node {
+    Seq(Vec<Node>),
+    Either(Vec<Node>),
+    Repeat(Box<Node>, u32, u32),
     One(Vec<char>),
 }
 
@@ -16,52 +36,91 @@ pub(super) enum Pattern {
 const SOME: u32 = 6;
 
 impl Pattern {
-    /// Reads a regular expression; none if it has what only a matcher can do, such as looking ahead.
-    pub(super) fn regex(text: &str) -> Option<Self> {
-        let chars: Vec<char> = text.chars().collect();
-        let mut reader = Reader { chars: &chars, at: 0 };
-        let pattern = reader.either()?;
-        (reader.at == chars.len()).then_some(pattern)
+    /// The pattern on the right of an operator that matches; `!~` and its kin are told by the caller.
+    pub(super) fn of(operator: &str, text: &str) -> Option<Self> {
+        let fold = if operator.ends_with('*') { "(?i)" } else { "" };
+        let (source, node) = match operator.trim_start_matches('!').trim_end_matches('*') {
+            "~" => (format!("{fold}{text}"), reader::read(text)),
+            "~~" => (format!("(?s){fold}^(?:{})$", like_as_regex(text)), Some(like(text))),
+            _ => return None,
+        };
+        Some(Self { matcher: Regex::new(&source).ok(), source, node })
     }
 
-    /// Reads a LIKE pattern.
-    pub(super) fn like(text: &str) -> Self {
-        let mut parts = Vec::new();
-        let mut chars = text.chars();
-        while let Some(c) = chars.next() {
-            parts.push(match c {
-                '%' => Self::Repeat(Box::new(Self::One(letters())), 1, SOME),
-                '_' => Self::One(letters()),
-                '\\' => Self::One(chars.next().into_iter().collect()),
-                c => Self::One(vec![c]),
-            });
-        }
-        Self::Seq(parts)
+    /// Whether a text matches; none if that cannot be told.
+    pub(super) fn matches(&self, text: &str) -> Option<bool> {
+        self.matcher.as_ref().map(|matcher| matcher.is_match(text))
     }
 
-    /// A text that matches.
-    pub(super) fn sample(&self, rng: &mut ChaCha8Rng) -> String {
+    /// A text that matches; with a number, another one than those of other numbers, as far as there are others.
+    pub(super) fn sample(&self, number: Option<u64>, rng: &mut ChaCha8Rng) -> Option<String> {
+        let node = self.node.as_ref()?;
         let mut text = String::new();
-        self.write(rng, &mut text);
-        text
+        match number {
+            // The number's digits, each to the base of as many ways as there are to go on.
+            Some(mut n) => node.write(
+                &mut |ways| {
+                    let base = u64::try_from(ways).unwrap_or(1).max(1);
+                    let digit = usize::try_from(n % base).unwrap_or_default();
+                    n /= base;
+                    digit
+                },
+                &mut text,
+            ),
+            None => node.write(&mut |ways| rng.random_range(0..ways.max(1)), &mut text),
+        }
+        Some(text)
     }
+}
 
-    fn write(&self, rng: &mut ChaCha8Rng, text: &mut String) {
+impl Node {
+    fn write(&self, choose: &mut dyn FnMut(usize) -> usize, text: &mut String) {
         match self {
-            Self::Seq(parts) => parts.iter().for_each(|part| part.write(rng, text)),
+            Self::Seq(parts) => parts.iter().for_each(|part| part.write(choose, text)),
             Self::Either(parts) => {
-                if let Some(part) = pick(parts, rng) {
-                    part.write(rng, text);
+                if let Some(part) = parts.get(choose(parts.len())) {
+                    part.write(choose, text);
                 }
             }
             Self::Repeat(part, from, to) => {
-                for _ in 0..rng.random_range(*from..=*to) {
-                    part.write(rng, text);
+                let ways = usize::try_from(to - from).unwrap_or_default() + 1;
+                let times = usize::try_from(*from).unwrap_or_default() + choose(ways);
+                for _ in 0..times {
+                    part.write(choose, text);
                 }
             }
-            Self::One(chars) => text.extend(pick(chars, rng)),
+            Self::One(chars) => text.extend(chars.get(choose(chars.len()))),
         }
     }
+}
+
+/// Reads a LIKE pattern.
+fn like(text: &str) -> Node {
+    let mut parts = Vec::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        parts.push(match c {
+            '%' => Node::Repeat(Box::new(Node::One(letters())), 1, SOME),
+            '_' => Node::One(letters()),
+            '\\' => Node::One(chars.next().into_iter().collect()),
+            c => Node::One(vec![c]),
+        });
+    }
+    Node::Seq(parts)
+}
+
+fn like_as_regex(text: &str) -> String {
+    let mut regex = String::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '%' => regex.push_str(".*"),
+            '_' => regex.push('.'),
+            '\\' => regex.extend(chars.next().map(|c| regex_lite::escape(&c.to_string()))),
+            c => regex.push_str(&regex_lite::escape(&c.to_string())),
+        }
+    }
+    regex
 }
 
 /// One of them.
@@ -81,171 +140,43 @@ fn word() -> Vec<char> {
     letters().into_iter().chain(digits()).collect()
 }
 
-struct Reader<'a> {
-    chars: &'a [char],
-    at: usize,
-}
-
-impl Reader<'_> {
-    fn peek(&self) -> Option<char> {
-        self.chars.get(self.at).copied()
-    }
-
-    fn next(&mut self) -> Option<char> {
-        let c = self.peek();
-        self.at += usize::from(c.is_some());
-        c
-    }
-
-    fn eat(&mut self, c: char) -> bool {
-        let found = self.peek() == Some(c);
-        self.at += usize::from(found);
-        found
-    }
-
-    fn either(&mut self) -> Option<Pattern> {
-        let mut parts = vec![self.seq()?];
-        while self.eat('|') {
-            parts.push(self.seq()?);
-        }
-        if parts.len() == 1 { parts.pop() } else { Some(Pattern::Either(parts)) }
-    }
-
-    fn seq(&mut self) -> Option<Pattern> {
-        let mut parts = Vec::new();
-        while let Some(c) = self.peek() {
-            if c == '|' || c == ')' {
-                break;
-            }
-            self.at += 1;
-            let one = match c {
-                '^' | '$' => continue,
-                '(' => {
-                    if self.eat('?') && !self.eat(':') {
-                        return None;
-                    }
-                    let inner = self.either()?;
-                    self.eat(')').then_some(inner)?
-                }
-                '[' => Pattern::One(self.set()?),
-                '.' => Pattern::One(letters()),
-                '\\' => Pattern::One(escape(self.next()?)?),
-                c => Pattern::One(vec![c]),
-            };
-            parts.push(self.repeated(one)?);
-        }
-        Some(Pattern::Seq(parts))
-    }
-
-    fn repeated(&mut self, one: Pattern) -> Option<Pattern> {
-        let (from, to) = match self.peek() {
-            Some('*') => (0, SOME),
-            Some('+') => (1, SOME),
-            Some('?') => (0, 1),
-            Some('{') => {
-                let rest: String = self.chars.get(self.at + 1..)?.iter().collect();
-                let inner = rest.split('}').next()?;
-                self.at += inner.chars().count() + 1;
-                match inner.split_once(',') {
-                    None => {
-                        let times = inner.parse().ok()?;
-                        (times, times)
-                    }
-                    Some((from, "")) => {
-                        let from = from.parse().ok()?;
-                        (from, from + SOME)
-                    }
-                    Some((from, to)) => {
-                        let from: u32 = from.parse().ok()?;
-                        (from, to.parse::<u32>().ok()?.clamp(from, from + 16))
-                    }
-                }
-            }
-            _ => return Some(one),
-        };
-        self.at += 1;
-        self.eat('?');
-        Some(Pattern::Repeat(Box::new(one), from, to))
-    }
-
-    fn set(&mut self) -> Option<Vec<char>> {
-        let negated = self.eat('^');
-        let mut set: Vec<char> = Vec::new();
-        let mut first = true;
-        loop {
-            let c = self.next()?;
-            if c == ']' && !first {
-                break;
-            }
-            first = false;
-            if c == '[' && self.eat(':') {
-                let rest: String = self.chars.get(self.at..)?.iter().collect();
-                let class = rest.split(":]").next()?.to_owned();
-                self.at += class.len() + 2;
-                set.extend(match class.as_str() {
-                    "alpha" | "lower" => letters(),
-                    "upper" => ('A'..='Z').collect(),
-                    "digit" => digits(),
-                    "alnum" => word(),
-                    "xdigit" => "0123456789abcdef".chars().collect(),
-                    "space" | "blank" => vec![' '],
-                    "punct" => vec!['-', '.'],
-                    _ => return None,
-                });
-            } else if c == '\\' {
-                set.extend(escape(self.next()?)?);
-            } else if self.peek() == Some('-') && self.chars.get(self.at + 1).is_some_and(|c| *c != ']') {
-                self.at += 1;
-                set.extend(c..=self.next()?);
-            } else {
-                set.push(c);
-            }
-        }
-        if negated {
-            set = word().into_iter().filter(|c| !set.contains(c)).collect();
-        }
-        (!set.is_empty()).then_some(set)
-    }
-}
-
-fn escape(c: char) -> Option<Vec<char>> {
-    Some(match c {
-        'd' => digits(),
-        'w' => word(),
-        's' => vec![' '],
-        'S' => letters(),
-        'D' => letters(),
-        'A' | 'Z' | 'b' | 'B' | 'm' | 'M' | 'y' | 'Y' | 'W' => return None,
-        c if c.is_ascii_digit() => return None,
-        c => vec![c],
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use rand::SeedableRng as _;
 
     use super::*;
 
     fn sample(pattern: &Pattern) -> String {
-        pattern.sample(&mut ChaCha8Rng::seed_from_u64(7))
+        pattern.sample(None, &mut ChaCha8Rng::seed_from_u64(7)).unwrap()
     }
 
     #[test]
     fn texts_match_their_pattern() {
-        let code = sample(&Pattern::regex("^[A-Z]{3}-\\d{4}$").unwrap());
-        let (left, right) = code.split_once('-').unwrap();
-        assert!(left.len() == 3 && left.chars().all(|c| c.is_ascii_uppercase()));
-        assert!(right.len() == 4 && right.chars().all(|c| c.is_ascii_digit()));
-        let mail = sample(&Pattern::regex("^[^@\\s]+@[[:alnum:].-]+\\.(com|org)$").unwrap());
-        assert!(mail.contains('@') && (mail.ends_with(".com") || mail.ends_with(".org")));
-        assert!(sample(&Pattern::like("ab%z_")).starts_with("ab"));
+        for text in ["^[A-Z]{3}-\\d{4}$", "^[^@\\s]+@[[:alnum:].-]+\\.(com|org)$", "[[:alnum:]_]"] {
+            let pattern = Pattern::of("~", text).unwrap();
+            let found = sample(&pattern);
+            assert_eq!(pattern.matches(&found), Some(true), "{found}");
+        }
+        let pattern = Pattern::of("~~", "ab%z_").unwrap();
+        assert!(sample(&pattern).starts_with("ab"));
+        assert_eq!(pattern.matches("abz"), Some(false));
+        assert_eq!(Pattern::of("~*", "^a$").unwrap().matches("A"), Some(true));
+    }
+
+    #[test]
+    fn numbers_tell_texts_of_a_pattern_apart() {
+        let pattern = Pattern::of("~", "^[A-Z]{2}\\d$").unwrap();
+        let rng = &mut ChaCha8Rng::seed_from_u64(7);
+        let texts: HashSet<_> = (0..6760).map(|n| pattern.sample(Some(n), rng).unwrap()).collect();
+        assert_eq!(texts.len(), 6760);
     }
 
     #[test]
     fn what_only_a_matcher_can_do_is_left_alone() {
-        assert_eq!(Pattern::regex("^(?!x)y"), None);
-        assert_eq!(Pattern::regex("(a)\\1"), None);
-        assert_eq!(Pattern::regex("(a"), None);
+        for text in ["^(?!x)y", "(a)\\1", "(a"] {
+            assert_eq!(reader::read(text), None);
+        }
     }
 }

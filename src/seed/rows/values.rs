@@ -4,6 +4,7 @@ use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::kinds::{Kind, Type};
+use super::look::Look;
 use super::model::Column;
 use super::pattern::pick;
 use super::scale;
@@ -12,9 +13,12 @@ use super::wishes::Gatherer;
 use super::words;
 
 /// What a value is for.
-pub(super) struct Purpose<'a> {
-    /// The column's name.
-    pub(super) name: &'a str,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Purpose {
+    /// What the column's name says of texts.
+    pub(super) look: Look,
+    /// What it says of numbers.
+    pub(super) usual: Option<(i64, i64)>,
     /// The number of the row, where no two rows may have the same value.
     pub(super) unique: Option<u64>,
     /// Where the numbers of a sequence begin, and how far apart they are.
@@ -22,7 +26,7 @@ pub(super) struct Purpose<'a> {
 }
 
 /// A value, or none where nothing fits.
-pub(super) fn make(kind: &Kind, wish: &Wish, purpose: &Purpose<'_>, rng: &mut ChaCha8Rng) -> Option<String> {
+pub(super) fn make(kind: &Kind, wish: &Wish, purpose: &Purpose, rng: &mut ChaCha8Rng) -> Option<String> {
     if let Some(choice) = &wish.one_of {
         let allowed: Vec<&String> = choice.iter().filter(|one| wish.allows(kind, Some(one))).collect();
         return match purpose.unique {
@@ -47,7 +51,7 @@ fn modulo(n: u64, of: usize) -> Option<usize> {
     usize::try_from(n).ok()?.checked_rem(of)
 }
 
-fn once(kind: &Kind, wish: &Wish, purpose: &Purpose<'_>, rng: &mut ChaCha8Rng) -> Option<String> {
+fn once(kind: &Kind, wish: &Wish, purpose: &Purpose, rng: &mut ChaCha8Rng) -> Option<String> {
     let n = purpose.unique;
     if scale::usual(kind).is_some() {
         return number(kind, wish, purpose, rng).map(|value| scale::write(kind, value));
@@ -58,15 +62,30 @@ fn once(kind: &Kind, wish: &Wish, purpose: &Purpose<'_>, rng: &mut ChaCha8Rng) -
             if yes { "t" } else { "f" }.to_owned()
         }
         Kind::Text(_) | Kind::Char(_) => return super::texts::text(kind, wish, purpose, rng),
-        Kind::Uuid => uuid(rng),
-        Kind::Json => json(wish, n, rng),
-        Kind::Bytea => format!("\\x{}", hex(rng, wish.min_length.max(8).min(wish.max_length.unwrap_or(64)))),
-        Kind::Inet | Kind::Cidr => {
-            let n = n.unwrap_or_else(|| rng.random_range(0..1 << 24));
-            format!("10.{}.{}.{}", n >> 16 & 255, n >> 8 & 255, n & 255)
+        Kind::Uuid => {
+            let mut text = String::new();
+            words::uuid(rng, &mut text);
+            text
         }
-        Kind::MacAddr => format!("02:{}", pairs(rng, 5)),
-        Kind::MacAddr8 => format!("02:{}", pairs(rng, 7)),
+        Kind::Json => json(wish, n, rng),
+        Kind::Bytea => {
+            let mut text = String::from("\\x");
+            words::hex(rng, wish.min_length.max(8).min(wish.max_length.unwrap_or(64)), &mut text);
+            text
+        }
+        Kind::Inet | Kind::Cidr => {
+            let mut text = String::new();
+            words::address(n.unwrap_or_else(|| rng.random_range(0..768)), &mut text);
+            text
+        }
+        Kind::MacAddr | Kind::MacAddr8 => {
+            let mut text = String::new();
+            words::mac(n.unwrap_or_else(|| rng.random_range(0..1 << 24)), &mut text);
+            if *kind == Kind::MacAddr8 {
+                text.push_str(":00:01");
+            }
+            text
+        }
         Kind::Bit(length) => match n {
             Some(n) => {
                 let bits = format!("{n:0length$b}");
@@ -106,16 +125,8 @@ fn once(kind: &Kind, wish: &Wish, purpose: &Purpose<'_>, rng: &mut ChaCha8Rng) -
 }
 
 /// A member of an array or a composite, which may have a domain of its own.
-fn part(element: &Type, purpose: &Purpose<'_>, rng: &mut ChaCha8Rng) -> Option<String> {
-    let column = [Column {
-        name: "VALUE".to_owned(),
-        kind: element.kind.clone().into(),
-        not_null: true,
-        generated: false,
-        default: None,
-        sequences: Vec::new(),
-        unique: false,
-    }];
+fn part(element: &Type, purpose: &Purpose, rng: &mut ChaCha8Rng) -> Option<String> {
+    let column = [Column { not_null: true, ..Column::plain("VALUE", element.kind.clone().into()) }];
     let mut gatherer = Gatherer::new(&column, rng);
     for check in &element.checks {
         gatherer.demand(check, true);
@@ -129,12 +140,10 @@ fn quoted(item: &str) -> String {
 }
 
 /// A place on the scale within what is usual, what is demanded and what the type can hold.
-fn number(kind: &Kind, wish: &Wish, purpose: &Purpose<'_>, rng: &mut ChaCha8Rng) -> Option<i64> {
+fn number(kind: &Kind, wish: &Wish, purpose: &Purpose, rng: &mut ChaCha8Rng) -> Option<i64> {
     let (type_lo, type_hi) = scale::limits(kind)?;
     let (mut lo, mut hi) = scale::usual(kind)?;
-    if let (Some((from, to)), Kind::Int(_) | Kind::Numeric { .. } | Kind::Float) =
-        (words::range(purpose.name), kind)
-    {
+    if let (Some((from, to)), Kind::Int(_) | Kind::Numeric { .. } | Kind::Float) = (purpose.usual, kind) {
         lo = scale::read(kind, &from.to_string())?.clamp(type_lo, type_hi);
         hi = scale::read(kind, &to.to_string())?.clamp(type_lo, type_hi);
     }
@@ -167,6 +176,19 @@ fn number(kind: &Kind, wish: &Wish, purpose: &Purpose<'_>, rng: &mut ChaCha8Rng)
     if lo > hi {
         return None;
     }
+    if let (Some((divisor, rest)), Kind::Int(_)) = (wish.step, kind) {
+        // The numbers between the bounds that leave this rest.
+        let first = lo.saturating_add((rest - lo).rem_euclid(divisor));
+        let count = hi.checked_sub(first)?.checked_div(divisor)?.saturating_add(1);
+        if count <= 0 {
+            return None;
+        }
+        let place = match purpose.unique {
+            Some(n) => i64::try_from(n).ok()?.checked_rem(count)?,
+            None => rng.random_range(0..count),
+        };
+        return Some(first.saturating_add(place.saturating_mul(divisor)));
+    }
     let span = hi.saturating_sub(lo).saturating_add(1);
     Some(match purpose.unique {
         Some(n) => {
@@ -183,35 +205,22 @@ fn number(kind: &Kind, wish: &Wish, purpose: &Purpose<'_>, rng: &mut ChaCha8Rng)
     })
 }
 
-fn hex(rng: &mut ChaCha8Rng, bytes: usize) -> String {
-    (0..bytes).map(|_| format!("{:02x}", rng.random::<u8>())).collect()
-}
-
-fn pairs(rng: &mut ChaCha8Rng, count: usize) -> String {
-    let pairs: Vec<String> = (0..count).map(|_| hex(rng, 1)).collect();
-    pairs.join(":")
-}
-
-/// A random UUID, version 4 (RFC 9562, 5.4).
-fn uuid(rng: &mut ChaCha8Rng) -> String {
-    let bits = rng.random::<u128>() & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
-    let hex = format!("{bits:032x}");
-    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
-}
-
 fn json(wish: &Wish, n: Option<u64>, rng: &mut ChaCha8Rng) -> String {
+    let n = n.unwrap_or_else(|| rng.random_range(1..1000));
+    if wish.contains.is_empty() {
+        return format!("{{\"id\": {n}, \"label\": \"{}\"}}", words::word(rng));
+    }
     let mut map = serde_json::Map::new();
     for key in &wish.contains {
         map.insert(key.clone(), words::word(rng).into());
     }
-    map.insert("id".to_owned(), n.unwrap_or_else(|| rng.random_range(1..1000)).into());
+    map.insert("id".to_owned(), n.into());
     map.insert("label".to_owned(), words::word(rng).into());
     serde_json::Value::Object(map).to_string()
 }
 
 /// Ranges of different rows do not overlap, where rows are told apart.
-fn range(of: &Kind, purpose: &Purpose<'_>, rng: &mut ChaCha8Rng) -> Option<String> {
+fn range(of: &Kind, purpose: &Purpose, rng: &mut ChaCha8Rng) -> Option<String> {
     let (lo, hi) = scale::usual(of)?;
     let step = match of {
         Kind::Timestamp | Kind::TimestampTz => 7200,
@@ -235,7 +244,7 @@ mod tests {
     use super::*;
 
     fn value(kind: &Kind, wish: &Wish, unique: Option<u64>) -> Option<String> {
-        let purpose = Purpose { name: "code", unique, sequence: None };
+        let purpose = Purpose { look: Look::Word, usual: None, unique, sequence: None };
         make(kind, wish, &purpose, &mut ChaCha8Rng::seed_from_u64(3))
     }
 
@@ -260,13 +269,5 @@ mod tests {
                 (0..200).map(|n| value(&kind, &Wish::default(), Some(n)).unwrap()).collect();
             assert_eq!(found.len(), 200, "{kind:?}");
         }
-    }
-
-    #[test]
-    fn a_uuid_names_its_version() {
-        let found = uuid(&mut ChaCha8Rng::seed_from_u64(1));
-        assert_eq!(found.len(), 36);
-        assert_eq!(found.chars().nth(14), Some('4'));
-        assert!("89ab".contains(found.chars().nth(19).unwrap()));
     }
 }

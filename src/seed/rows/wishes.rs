@@ -9,13 +9,15 @@ use super::constants::number;
 use super::expr::Expr;
 use super::kinds::Type;
 use super::model::Column;
-use super::pattern::{Pattern, pick};
+use super::pattern::pick;
 use super::wish::Wish;
 
 /// What is demanded of a row.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Wishes {
     pub(super) columns: Vec<Wish>,
+    /// Whether something was chosen by lot, so that another row may demand something else.
+    pub(super) drawn: bool,
     /// Comparisons between two columns.
     pub(super) relations: Vec<(usize, String, usize)>,
 }
@@ -39,7 +41,7 @@ pub(super) struct Gatherer<'a> {
 impl<'a> Gatherer<'a> {
     /// Begins with nothing demanded.
     pub(super) fn new(columns: &'a [Column], rng: &'a mut ChaCha8Rng) -> Self {
-        let wishes = Wishes { columns: vec![Wish::default(); columns.len()], relations: Vec::new() };
+        let wishes = Wishes { columns: vec![Wish::default(); columns.len()], ..Wishes::default() };
         Self { columns, rng, wishes }
     }
 
@@ -64,6 +66,7 @@ impl<'a> Gatherer<'a> {
                 let worthy: Vec<&Expr> =
                     parts.iter().filter(|part| !matches!(part, Expr::IsNull(_, false))).collect();
                 let all: Vec<&Expr> = parts.iter().collect();
+                self.wishes.drawn = true;
                 let of = if worthy.len() == 1 && self.rng.random_range(0..8) > 0 { &worthy } else { &all };
                 if let Some(part) = pick(of, self.rng).copied() {
                     self.demand(part, holds);
@@ -78,6 +81,11 @@ impl<'a> Gatherer<'a> {
             (Expr::Column(_), holds) => {
                 if let Some(wish) = self.value(expr) {
                     wish.only(vec![if holds { "t" } else { "f" }.to_owned()]);
+                }
+            }
+            (Expr::Match(text, pattern, like), holds) => {
+                if let Some(wish) = self.value(text) {
+                    if *like == holds { &mut wish.like } else { &mut wish.unlike }.push(pattern.clone());
                 }
             }
             (Expr::Any(op, left, items, all), holds) => self.any(op, left, items, *all != holds),
@@ -101,6 +109,7 @@ impl<'a> Gatherer<'a> {
                 }
             }
             (op, true) => {
+                self.wishes.drawn = true;
                 if let Some(item) = pick(items, self.rng) {
                     self.binary(op, left, item, true);
                 }
@@ -154,6 +163,7 @@ impl<'a> Gatherer<'a> {
             return;
         };
         if boolean(left) && boolean(right) && (op == "=" || op == "<>") {
+            self.wishes.drawn = true;
             let side = self.rng.random_range(0..2) == 1;
             self.demand(left, side);
             self.demand(right, side == (op == "="));
@@ -165,7 +175,27 @@ impl<'a> Gatherer<'a> {
             self.count_nulls(args, op, right, name == "num_nulls");
             return;
         }
+        if let (Expr::Binary(sign, dividend, divisor), "=") = (left, op)
+            && sign == "%"
+            && let (Some(divisor), Some(rest)) = (whole(divisor), whole(right))
+            && divisor > 0
+        {
+            if let Some(wish) = self.value(dividend) {
+                wish.step = Some((divisor, rest));
+            }
+            return;
+        }
         let (op, subject, other) = match (self.subject(left), self.subject(right)) {
+            (Some(Subject::Value(a)), Some(Subject::Value(b))) if a == b => {
+                let lower = |expr: &Expr| matches!(expr, Expr::Call(name, _) if name == "lower");
+                if let Some(wish) = self.wishes.columns.get_mut(a)
+                    && op == "="
+                    && lower(left) != lower(right)
+                {
+                    wish.lower = true;
+                }
+                return;
+            }
             (Some(Subject::Value(a)), Some(Subject::Value(b))) => {
                 self.wishes.relations.push((a, op.to_owned(), b));
                 return;
@@ -195,8 +225,6 @@ impl<'a> Gatherer<'a> {
                 };
                 match (op, text(other)) {
                     ("?", Some(key)) => wish.contains.push(key),
-                    ("~" | "~*", Some(text)) => wish.pattern = Pattern::regex(&text),
-                    ("~~" | "~~*", Some(text)) => wish.pattern = Some(Pattern::like(&text)),
                     ("<>", Some(text)) if text.is_empty() => wish.min_length = wish.min_length.max(1),
                     ("<>", Some(text)) => wish.none_of.push(text),
                     ("=", Some(text)) => wish.only(vec![text]),
@@ -250,6 +278,7 @@ impl<'a> Gatherer<'a> {
             ">" => wanted + 1,
             _ => return,
         };
+        self.wishes.drawn = true;
         let mut left: Vec<&Expr> = args.iter().collect();
         for place in 0..args.len() {
             let drawn = left.swap_remove(self.rng.random_range(0..left.len()));
@@ -270,6 +299,7 @@ fn rename(expr: &Expr, name: &str) -> Expr {
         Expr::Or(parts) => Expr::Or(all(parts)),
         Expr::Not(part) => Expr::Not(one(part)),
         Expr::Binary(op, a, b) => Expr::Binary(op.clone(), one(a), one(b)),
+        Expr::Match(a, pattern, like) => Expr::Match(one(a), pattern.clone(), *like),
         Expr::Any(op, a, items, every) => Expr::Any(op.clone(), one(a), all(items), *every),
         Expr::IsNull(part, not) => Expr::IsNull(one(part), *not),
         Expr::Call(function, args) => Expr::Call(function.clone(), all(args)),
@@ -280,7 +310,13 @@ fn rename(expr: &Expr, name: &str) -> Expr {
 fn boolean(expr: &Expr) -> bool {
     matches!(
         expr,
-        Expr::And(_) | Expr::Or(_) | Expr::Not(_) | Expr::IsNull(..) | Expr::Any(..) | Expr::Binary(..)
+        Expr::And(_)
+            | Expr::Or(_)
+            | Expr::Not(_)
+            | Expr::IsNull(..)
+            | Expr::Match(..)
+            | Expr::Any(..)
+            | Expr::Binary(..)
     )
 }
 
@@ -292,10 +328,6 @@ fn negated(op: &str) -> Option<&str> {
         "<=" => ">",
         ">" => "<=",
         ">=" => "<",
-        "!~" => "~",
-        "!~*" => "~*",
-        "!~~" => "~~",
-        "!~~*" => "~~*",
         _ => return None,
     })
 }
@@ -309,6 +341,10 @@ pub(super) fn mirrored(op: &str) -> &str {
         ">=" => "<=",
         other => other,
     }
+}
+
+fn whole(expr: &Expr) -> Option<i64> {
+    text(expr)?.parse().ok()
 }
 
 fn text(expr: &Expr) -> Option<String> {

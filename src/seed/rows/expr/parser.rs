@@ -1,5 +1,8 @@
 //! Reads an expression out of its tokens.
 
+use std::sync::Arc;
+
+use super::super::pattern::Pattern;
 use super::Expr;
 use super::tokens::Token;
 
@@ -76,10 +79,10 @@ impl<'a> Parser<'a> {
                     let Some(items) = items(list) else {
                         return Some(Expr::Other);
                     };
-                    left = Expr::Any(operator, Box::new(left), items, all);
+                    left = any(operator, left, items, all);
                 } else {
                     let right = self.operand()?;
-                    left = Expr::Binary(operator, Box::new(left), Box::new(right));
+                    left = binary(operator, left, right);
                 }
             } else {
                 return Some(left);
@@ -289,6 +292,24 @@ impl<'a> Parser<'a> {
         }
         Some(args)
     }
+}
+
+/// Operators that hold a text against a constant pattern have it read once and for all.
+fn binary(operator: String, left: Expr, right: Expr) -> Expr {
+    if let Expr::Constant(text) = &right
+        && let Some(pattern) = Pattern::of(&operator, text)
+    {
+        return Expr::Match(Box::new(left), Arc::new(pattern), !operator.starts_with('!'));
+    }
+    Expr::Binary(operator, Box::new(left), Box::new(right))
+}
+
+fn any(operator: String, left: Expr, items: Vec<Expr>, all: bool) -> Expr {
+    if Pattern::of(&operator, "").is_none() {
+        return Expr::Any(operator, Box::new(left), items, all);
+    }
+    let parts = items.into_iter().map(|item| binary(operator.clone(), left.clone(), item)).collect();
+    if all { Expr::And(parts) } else { Expr::Or(parts) }
 }
 
 /// The members of a list, given as an array or as its text.

@@ -1,5 +1,8 @@
 //! One try at one row: foreign keys first, then what is left.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
@@ -12,10 +15,13 @@ use super::super::scale;
 use super::super::values::{self, Purpose};
 use super::super::wish::Wish;
 use super::super::wishes::{Gatherer, Wishes, mirrored};
-use super::{Generator, Hints, Known, Refusal, Row};
+use super::{Generator, Hints, Known, Refusal, Row, demands};
 
 /// How many rows of a target are looked at for one that fits.
 const SCAN: usize = 5000;
+
+/// Tries at a row after which a NULL is better than no row, though it cannot be referenced.
+const MISSED: u64 = 10;
 
 /// One try at one row.
 pub(super) struct Try<'t, 'a> {
@@ -26,7 +32,8 @@ pub(super) struct Try<'t, 'a> {
     attempt: u64,
     number: u64,
     rng: &'t mut ChaCha8Rng,
-    wishes: Wishes,
+    settled: Option<&'t Arc<Wishes>>,
+    wishes: Arc<Wishes>,
     /// Cells that are decided.
     cells: Vec<Option<Option<String>>>,
 }
@@ -49,7 +56,8 @@ impl<'t, 'a> Try<'t, 'a> {
             attempt,
             number: generator.known.get(step.table).map_or(0, |known| known.next),
             rng,
-            wishes: Wishes::default(),
+            settled: generator.settled.get(step.table).and_then(Option::as_ref),
+            wishes: Arc::default(),
             cells: vec![None; table.columns.len()],
         }
     }
@@ -62,30 +70,27 @@ impl<'t, 'a> Try<'t, 'a> {
                 self.set(at, None);
             }
         }
-        // Keys of several columns first: what they leave open, simple ones of the same columns follow.
-        let mut keys: Vec<(usize, &ForeignKey)> = table.foreign_keys.iter().enumerate().collect();
-        keys.sort_by_key(|(_, key)| std::cmp::Reverse(key.columns.len()));
-        let mut own = Vec::new();
-        for (number, key) in keys {
+        let mut own: Vec<&ForeignKey> = Vec::new();
+        for (number, key) in table.foreign_keys.iter().enumerate() {
             if !self.reference(number, key)? {
                 own.push(key);
             }
         }
-        let owned: Vec<usize> = own.iter().flat_map(|key| key.columns.iter().copied()).collect();
+        let owned = |at: usize| own.iter().any(|key| key.columns.contains(&at));
         for (at, column) in table.columns.iter().enumerate() {
-            if self.cells.get(at).is_some_and(Option::is_none) && !owned.contains(&at) {
+            if self.cells.get(at).is_some_and(Option::is_none) && !owned(at) {
                 let value = self.value(at, column)?;
                 self.set(at, value);
             }
         }
         // The first row of a table that must reference itself references itself.
-        for key in own {
+        for key in &own {
             for (column, target) in key.columns.iter().zip(&key.target_columns) {
                 let value = self.cells.get(*target).cloned().flatten().flatten();
                 self.set(*column, value);
             }
         }
-        let mut row: Row = self.cells.iter().map(|cell| cell.clone().flatten()).collect();
+        let mut row: Row = std::mem::take(&mut self.cells).into_iter().map(Option::flatten).collect();
         let free = |at: usize| {
             let keyed = table.foreign_keys.iter().any(|key| key.columns.contains(&at));
             !keyed && table.columns.get(at).is_some_and(|column| !column.generated)
@@ -103,32 +108,36 @@ impl<'t, 'a> Try<'t, 'a> {
     }
 
     fn wish(&mut self) -> Result<(), Refusal> {
-        let mut gatherer = Gatherer::new(&self.table.columns, self.rng);
-        for (at, column) in self.table.columns.iter().enumerate() {
-            gatherer.domain(at, &column.kind);
-        }
-        for check in &self.table.checks {
-            gatherer.demand(&check.expr, true);
-        }
-        if let Some(leaves) = &self.table.leaves {
-            let leaf = pattern::pick(leaves, gatherer.rng).ok_or(Refusal::NoPartition)?;
-            for bound in leaf {
+        let wishes = match self.settled {
+            Some(settled) => settled.clone(),
+            None => Arc::new(demands(self.table, self.rng)),
+        };
+        let leaf = match &self.table.leaves {
+            // One after the other, so that every partition has its rows.
+            Some(leaves) => {
+                let turn = usize::try_from(self.number.wrapping_add(self.attempt)).unwrap_or_default();
+                let leaf = turn.checked_rem(leaves.len()).and_then(|turn| leaves.get(turn));
+                Some(leaf.ok_or(Refusal::NoPartition)?)
+            }
+            None => None,
+        };
+        self.wishes = if leaf.is_none() && self.hints.nulls.is_empty() {
+            wishes
+        } else {
+            let mut gatherer = Gatherer::new(&self.table.columns, self.rng);
+            gatherer.wishes = Arc::unwrap_or_clone(wishes);
+            for bound in leaf.into_iter().flatten() {
                 gatherer.partition(bound);
             }
-        }
-        self.wishes = gatherer.wishes;
-        for at in &self.hints.nulls {
-            if let Some(wish) = self.wishes.columns.get_mut(*at) {
-                wish.null = Some(true);
+            let mut wishes = gatherer.wishes;
+            for at in &self.hints.nulls {
+                if let (Some(wish), Some(column)) = (wishes.columns.get_mut(*at), self.table.columns.get(*at))
+                {
+                    wish.null = Some(!column.not_null);
+                }
             }
-        }
-        for (at, column) in self.table.columns.iter().enumerate() {
-            if let Some(wish) = self.wishes.columns.get_mut(at)
-                && column.not_null
-            {
-                wish.null = Some(false);
-            }
-        }
+            Arc::new(wishes)
+        };
         Ok(())
     }
 
@@ -200,10 +209,13 @@ impl<'t, 'a> Try<'t, 'a> {
 
     /// Key values of a row that may be referenced, given what is decided already.
     fn target(&mut self, key: &ForeignKey) -> Option<Row> {
-        let pool = &self.known.get(key.target?)?.pool;
+        let target = self.known.get(key.target?)?;
+        let pool = &target.pool;
         if pool.is_empty() {
             return None;
         }
+        let places: Vec<usize> =
+            key.target_columns.iter().map(|at| *target.places.get(*at)?).collect::<Option<_>>()?;
         let alone = self.table.uniques.iter().any(|unique| {
             unique.predicate.is_none() && unique.columns.iter().all(|at| key.columns.contains(at))
         });
@@ -214,60 +226,48 @@ impl<'t, 'a> Try<'t, 'a> {
         };
         for offset in 0..pool.len().min(SCAN) {
             let row = pool.get((start + offset) % pool.len())?;
-            let values: Row = key.target_columns.iter().map(|at| row.get(*at).cloned().flatten()).collect();
-            let fits = key.columns.iter().zip(&values).all(|(at, value)| {
+            let fits = key.columns.iter().zip(&places).all(|(at, place)| {
                 let (Some(column), Some(wish)) = (self.table.columns.get(*at), self.wished(*at)) else {
                     return false;
                 };
+                let value = row.get(*place).and_then(Option::as_deref);
                 value.is_some()
-                    && wish.allows(&column.kind.kind, value.as_deref())
-                    && !matches!(self.cells.get(*at), Some(Some(decided)) if decided != value)
+                    && wish.allows(&column.kind.kind, value)
+                    && !matches!(self.cells.get(*at), Some(Some(decided)) if decided.as_deref() != value)
             });
             if fits {
-                return Some(values);
+                return Some(places.iter().map(|place| row.get(*place).cloned().flatten()).collect());
             }
         }
         None
     }
 
     fn value(&mut self, at: usize, column: &Column) -> Result<Option<String>, Refusal> {
-        let mut wish = self.wished(at).cloned().unwrap_or_default();
-        let relations = std::mem::take(&mut self.wishes.relations);
-        for (left, op, right) in &relations {
+        let wishes = self.wishes.clone();
+        let mut wish = wishes.columns.get(at).map_or_else(Cow::default, Cow::Borrowed);
+        for (left, op, right) in &wishes.relations {
             if *right == at {
-                self.relate(&mut wish, column, mirrored(op), *left);
+                self.relate(wish.to_mut(), column, mirrored(op), *left);
             }
             if *left == at {
-                self.relate(&mut wish, column, op, *right);
+                self.relate(wish.to_mut(), column, op, *right);
             }
         }
-        self.wishes.relations = relations;
         if wish.null == Some(true) {
             return Ok(None);
         }
         let nullable = !column.not_null && wish.null != Some(false);
         let usual_default = column.default.is_some() && !column.unique;
-        if nullable && !usual_default && (self.hints.bare || self.rng.random_range(0..10) == 0) {
+        let missed = (column.referenced || !column.sequences.is_empty()) && self.attempt < MISSED;
+        if nullable && !usual_default && !missed && (self.hints.bare || self.rng.random_range(0..10) == 0) {
             return Ok(None);
         }
-        let examples =
-            self.hints.examples.iter().filter(|(column, _)| *column == at).flat_map(|(_, texts)| texts);
-        let examples: Vec<&String> = examples
-            .filter(|text| wish.allows(&column.kind.kind, Some(text)))
-            .filter(|text| {
-                scale::usual(&column.kind.kind).is_none() || scale::read(&column.kind.kind, text).is_some()
-            })
-            .collect();
-        if !examples.is_empty()
-            && self.rng.random_range(0..2) == 0
-            && let Some(example) = pattern::pick(&examples, self.rng)
-        {
-            return Ok(Some((*example).clone()));
+        if let Some(example) = self.example(at, column, &wish) {
+            return Ok(Some(example));
         }
         if let Some(default) = &column.default
             && usual_default
             && wish.allows(&column.kind.kind, Some(default))
-            && wish.pattern.is_none()
             && default.chars().count() >= wish.min_length
             && (self.hints.bare || self.rng.random_range(0..3) == 0)
         {
@@ -275,9 +275,12 @@ impl<'t, 'a> Try<'t, 'a> {
         }
         let sequence = column.sequences.first();
         let disjoint = matches!(column.kind.kind, Kind::Range(_) | Kind::Multirange(_));
-        let counted = column.unique || sequence.is_some() || disjoint;
+        // Every other try at a row that repeats a key counts whatever is part of a key.
+        let again = self.attempt % 2 == 1 && column.keyed;
+        let counted = column.unique || sequence.is_some() || disjoint || again;
         let purpose = Purpose {
-            name: &column.name,
+            look: column.look,
+            usual: column.usual,
             unique: counted.then_some(self.number + self.attempt),
             sequence: sequence.map(|entry| {
                 (entry.last.map_or(entry.start, |last| last.saturating_add(entry.increment)), entry.increment)
@@ -291,6 +294,24 @@ impl<'t, 'a> Try<'t, 'a> {
                 None => Err(Refusal::NoValue(column.name.clone())),
             },
         }
+    }
+
+    /// A value that occurs in a check which failed before.
+    fn example(&mut self, at: usize, column: &Column, wish: &Wish) -> Option<String> {
+        if self.hints.examples.is_empty() {
+            return None;
+        }
+        let kind = &column.kind.kind;
+        let texts =
+            self.hints.examples.iter().filter(|(column, _)| *column == at).flat_map(|(_, texts)| texts);
+        let fitting: Vec<&String> = texts
+            .filter(|text| wish.allows(kind, Some(text)))
+            .filter(|text| scale::usual(kind).is_none() || scale::read(kind, text).is_some())
+            .collect();
+        if fitting.is_empty() || self.rng.random_range(0..2) == 1 {
+            return None;
+        }
+        pattern::pick(&fitting, self.rng).map(|text| (*text).clone())
     }
 
     /// Narrows a wish by `this op other`, if the other is decided.

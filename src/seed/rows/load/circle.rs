@@ -11,17 +11,19 @@ impl Loader<'_, '_> {
     pub(super) async fn circle(&mut self, steps: &[Step]) -> Result<(), RowsError> {
         let mut trouble = Trouble::Refused(Refusal::Taken);
         for salt in 0..3 {
-            self.run("SAVEPOINT thirdrun_rows").await?;
+            self.run("SAVEPOINT thirdrun_circle").await?;
             let mut made: Vec<(usize, Vec<Row>)> = Vec::new();
             let outcome = self.try_circle(steps, salt, &mut made).await;
             match outcome {
                 Ok(()) => {
-                    self.run("RELEASE SAVEPOINT thirdrun_rows").await?;
+                    self.run("RELEASE SAVEPOINT thirdrun_circle").await?;
+                    steps.iter().for_each(|step| self.generator.done(step.table));
                     self.inserted += made.iter().map(|(_, rows)| count(rows)).sum::<u64>();
                     return Ok(());
                 }
                 Err(found) => {
-                    self.run("ROLLBACK TO SAVEPOINT thirdrun_rows; RELEASE SAVEPOINT thirdrun_rows").await?;
+                    self.run("ROLLBACK TO SAVEPOINT thirdrun_circle; RELEASE SAVEPOINT thirdrun_circle")
+                        .await?;
                     for (at, rows) in made {
                         self.generator.forget(at, &rows);
                     }
@@ -77,13 +79,14 @@ impl Loader<'_, '_> {
 
     /// Fills in a foreign key that was left open: row by row, so that unique ones stay unique.
     fn settle(&self, key: &ForeignKey, rows: &mut [Row]) -> Result<(), Refusal> {
-        let pool =
-            key.target.and_then(|at| self.generator.known.get(at)).map_or(&[][..], |known| &known.pool);
-        let mut targets = pool.iter().cycle();
+        let known = key.target.and_then(|at| self.generator.known.get(at));
+        let known = known.ok_or_else(|| Refusal::NoTarget(key.target_name.clone()))?;
+        let mut targets = known.pool.iter().cycle();
         for row in rows {
             let target = targets.next().ok_or_else(|| Refusal::NoTarget(key.target_name.clone()))?;
             for (column, from) in key.columns.iter().zip(&key.target_columns) {
-                if let (Some(cell), Some(value)) = (row.get_mut(*column), target.get(*from)) {
+                let value = known.places.get(*from).copied().flatten().and_then(|place| target.get(place));
+                if let (Some(cell), Some(value)) = (row.get_mut(*column), value) {
                     cell.clone_from(value);
                 }
             }

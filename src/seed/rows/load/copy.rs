@@ -1,35 +1,36 @@
 //! The text format of COPY (PostgreSQL manual, COPY, "Text Format").
 
+use bytes::{BufMut as _, BytesMut};
+
 use super::super::generate::Row;
 use super::super::model::Table;
 
-/// Rows in the text format of COPY.
-pub(super) fn copy_text(table: &Table, rows: &[Row]) -> String {
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(&table.columns).filter(|(_, column)| !column.generated);
-        for (place, (cell, _)) in cells.enumerate() {
-            if place > 0 {
-                text.push('\t');
-            }
-            match cell {
-                None => text.push_str("\\N"),
-                Some(value) => {
-                    for c in value.chars() {
-                        match c {
-                            '\\' => text.push_str("\\\\"),
-                            '\t' => text.push_str("\\t"),
-                            '\n' => text.push_str("\\n"),
-                            '\r' => text.push_str("\\r"),
-                            c => text.push(c),
-                        }
-                    }
-                }
-            }
+/// Writes one row.
+pub(super) fn push_row(table: &Table, row: &Row, text: &mut BytesMut) {
+    let cells = row.iter().zip(&table.columns).filter(|(_, column)| !column.generated);
+    for (place, (cell, _)) in cells.enumerate() {
+        if place > 0 {
+            text.put_u8(b'\t');
         }
-        text.push('\n');
+        let Some(value) = cell else {
+            text.put_slice(b"\\N");
+            continue;
+        };
+        let mut rest = value.as_str();
+        while let Some(at) = rest.find(['\\', '\t', '\n', '\r']) {
+            let (plain, special) = rest.split_at(at);
+            text.put_slice(plain.as_bytes());
+            text.put_slice(match special.as_bytes().first() {
+                Some(b'\t') => b"\\t",
+                Some(b'\n') => b"\\n",
+                Some(b'\r') => b"\\r",
+                _ => b"\\\\",
+            });
+            rest = special.get(1..).unwrap_or_default();
+        }
+        text.put_slice(rest.as_bytes());
     }
-    text
+    text.put_u8(b'\n');
 }
 
 #[cfg(test)]
@@ -40,18 +41,11 @@ mod tests {
 
     #[test]
     fn copy_text_escapes_and_leaves_generated_columns_out() {
-        let column = |generated| Column {
-            name: "c".into(),
-            kind: Kind::Text(None).into(),
-            not_null: false,
-            generated,
-            default: None,
-            sequences: Vec::new(),
-            unique: false,
-        };
+        let column = |generated| Column { generated, ..Column::plain("c", Kind::Text(None).into()) };
         let mut table = Table::nothing();
         table.columns = vec![column(false), column(true), column(false)];
-        let rows = [vec![Some("a\\b\tc\n".into()), Some("x".into()), None]];
-        assert_eq!(copy_text(&table, &rows), "a\\\\b\\tc\\n\t\\N\n");
+        let mut text = BytesMut::new();
+        push_row(&table, &vec![Some("a\\b\tc\n".into()), Some("x".into()), None], &mut text);
+        assert_eq!(text, "a\\\\b\\tc\\n\t\\N\n");
     }
 }

@@ -1,0 +1,151 @@
+//! Reads a regular expression (PostgreSQL manual, 9.7.3) as far as texts can be made of it.
+
+use super::{Node, SOME, digits, letters, word};
+
+/// Reads one; none if it has what only a matcher can do.
+pub(super) fn read(text: &str) -> Option<Node> {
+    let chars: Vec<char> = text.chars().collect();
+    let mut reader = Reader { chars: &chars, at: 0 };
+    let node = reader.either()?;
+    (reader.at == chars.len()).then_some(node)
+}
+
+struct Reader<'a> {
+    chars: &'a [char],
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn peek(&self) -> Option<char> {
+        self.chars.get(self.at).copied()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let c = self.peek();
+        self.at += usize::from(c.is_some());
+        c
+    }
+
+    fn eat(&mut self, c: char) -> bool {
+        let found = self.peek() == Some(c);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn either(&mut self) -> Option<Node> {
+        let mut parts = vec![self.seq()?];
+        while self.eat('|') {
+            parts.push(self.seq()?);
+        }
+        if parts.len() == 1 { parts.pop() } else { Some(Node::Either(parts)) }
+    }
+
+    fn seq(&mut self) -> Option<Node> {
+        let mut parts = Vec::new();
+        while let Some(c) = self.peek() {
+            if c == '|' || c == ')' {
+                break;
+            }
+            self.at += 1;
+            let one = match c {
+                '^' | '$' => continue,
+                '(' => {
+                    if self.eat('?') && !self.eat(':') {
+                        return None;
+                    }
+                    let inner = self.either()?;
+                    self.eat(')').then_some(inner)?
+                }
+                '[' => Node::One(self.set()?),
+                '.' => Node::One(letters()),
+                '\\' => Node::One(escape(self.next()?)?),
+                c => Node::One(vec![c]),
+            };
+            parts.push(self.repeated(one)?);
+        }
+        Some(Node::Seq(parts))
+    }
+
+    fn repeated(&mut self, one: Node) -> Option<Node> {
+        let (from, to) = match self.peek() {
+            Some('*') => (0, SOME),
+            Some('+') => (1, SOME),
+            Some('?') => (0, 1),
+            Some('{') => {
+                let rest: String = self.chars.get(self.at + 1..)?.iter().collect();
+                let inner = rest.split('}').next()?;
+                self.at += inner.chars().count() + 1;
+                match inner.split_once(',') {
+                    None => {
+                        let times = inner.parse().ok()?;
+                        (times, times)
+                    }
+                    Some((from, "")) => {
+                        let from = from.parse().ok()?;
+                        (from, from + SOME)
+                    }
+                    Some((from, to)) => {
+                        let from: u32 = from.parse().ok()?;
+                        (from, to.parse::<u32>().ok()?.clamp(from, from + 16))
+                    }
+                }
+            }
+            _ => return Some(one),
+        };
+        self.at += 1;
+        self.eat('?');
+        Some(Node::Repeat(Box::new(one), from, to))
+    }
+
+    fn set(&mut self) -> Option<Vec<char>> {
+        let negated = self.eat('^');
+        let mut set: Vec<char> = Vec::new();
+        let mut first = true;
+        loop {
+            let c = self.next()?;
+            if c == ']' && !first {
+                break;
+            }
+            first = false;
+            if c == '[' && self.eat(':') {
+                let rest: String = self.chars.get(self.at..)?.iter().collect();
+                let class = rest.split(":]").next()?.to_owned();
+                self.at += class.len() + 2;
+                set.extend(match class.as_str() {
+                    "alpha" | "lower" => letters(),
+                    "upper" => ('A'..='Z').collect(),
+                    "digit" => digits(),
+                    "alnum" => word(),
+                    "xdigit" => "0123456789abcdef".chars().collect(),
+                    "space" | "blank" => vec![' '],
+                    "punct" => vec!['-', '.'],
+                    _ => return None,
+                });
+            } else if c == '\\' {
+                set.extend(escape(self.next()?)?);
+            } else if self.peek() == Some('-') && self.chars.get(self.at + 1).is_some_and(|c| *c != ']') {
+                self.at += 1;
+                set.extend(c..=self.next()?);
+            } else {
+                set.push(c);
+            }
+        }
+        if negated {
+            set = word().into_iter().filter(|c| !set.contains(c)).collect();
+        }
+        (!set.is_empty()).then_some(set)
+    }
+}
+
+fn escape(c: char) -> Option<Vec<char>> {
+    Some(match c {
+        'd' => digits(),
+        'w' => word(),
+        's' => vec![' '],
+        'S' => letters(),
+        'D' => letters(),
+        'A' | 'Z' | 'b' | 'B' | 'm' | 'M' | 'y' | 'Y' | 'W' => return None,
+        c if c.is_ascii_digit() => return None,
+        c => vec![c],
+    })
+}
