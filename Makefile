@@ -19,13 +19,14 @@ test: ## all tests, on every backend that this machine has
 check: ## format and lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	@if command -v shellcheck >/dev/null; then shellcheck images/build tests/prepare benches/run .ci/run; fi
+	@if command -v shellcheck >/dev/null; then shellcheck images/build tests/prepare tests/schemas/fetch benches/run .ci/run; fi
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check bans licenses sources; fi
 
 bench: ## thirdrun against a bare server, side by side
 	@tests/prepare test
 	$(CARGO) build --release --locked
 	@benches/run
+	$(CARGO) bench --locked --bench rows
 
 images: ## build the images of PostgreSQL 13, 15, 17 and 18 from Debian's packages
 	images/build
