@@ -26,6 +26,7 @@ bench: ## thirdrun against a bare server, side by side
 	@tests/prepare test
 	$(CARGO) build --release --locked
 	@benches/run
+	@benches/clones
 	$(CARGO) bench --locked --bench rows
 
 images: ## build the images of PostgreSQL 13, 15, 17 and 18 from Debian's packages

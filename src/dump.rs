@@ -13,7 +13,7 @@ mod words;
 
 pub use facts::{
     DatabaseStated, DumpFacts, StatedPassword, database_stated, databases_stated, roles_named,
-    stated_password,
+    stated_password, without_stored_hash,
 };
 pub use file::{Archive, Content, DumpError, DumpFile, PlainDump};
 pub use script::{Item, ItemKind, ScriptError, split};

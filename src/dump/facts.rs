@@ -2,7 +2,7 @@
 
 use crate::identifiers::{DatabaseName, RoleName};
 
-use super::words::{Word, words};
+use super::words::{Word, words, words_at};
 
 /// What a dump says of where it came from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -129,6 +129,25 @@ pub fn stated_password(statement: &str) -> Option<StatedPassword> {
     Some(StatedPassword { role, clear })
 }
 
+/// The statement with a hash of nothing in the place of the one that it stores for a role, of the same kind; none
+/// where it stores no hash. Those of the original have no business in a clone: every role gets a password of its own.
+pub fn without_stored_hash(statement: &str) -> Option<String> {
+    stated_password(statement).filter(|stated| stated.clear.is_none())?;
+    let words = words_at(statement);
+    let at = words.iter().position(|(_, word)| word.is("password"))? + 1;
+    let (range, Word::Text(hash)) = words.get(at)? else {
+        return None;
+    };
+    let nothing = if hash.starts_with("md5") { NO_MD5 } else { NO_SCRAM };
+    let (before, after) = (statement.get(..range.start)?, statement.get(range.end..)?);
+    Some(format!("{before}'{nothing}'{after}"))
+}
+
+/// Stored passwords of both kinds that no password fits.
+const NO_MD5: &str = "md500000000000000000000000000000000";
+const NO_SCRAM: &str = "SCRAM-SHA-256$4096:AAAAAAAAAAAAAAAAAAAAAA==$\
+                        AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
 /// Whether PostgreSQL takes the text for an already hashed password (`get_password_type` in its
 /// `src/backend/libpq/crypt.c`).
 fn is_hash(text: &str) -> bool {
@@ -231,6 +250,17 @@ mod tests {
         let hash = "CREATE ROLE a PASSWORD 'md5aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'";
         assert_eq!(stated_password(hash).unwrap().clear, None);
         assert_eq!(stated_password("ALTER ROLE a SET work_mem TO '1MB'"), None);
+    }
+
+    #[test]
+    fn hashes_of_the_original_are_replaced_by_some_of_their_kind() {
+        let md5 = "ALTER ROLE a WITH LOGIN PASSWORD 'md5aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa' VALID UNTIL 'x'";
+        let wanted = format!("ALTER ROLE a WITH LOGIN PASSWORD '{NO_MD5}' VALID UNTIL 'x'");
+        assert_eq!(without_stored_hash(md5), Some(wanted));
+        let scram = "CREATE ROLE a PASSWORD 'SCRAM-SHA-256$4096:a$b:c'";
+        assert_eq!(without_stored_hash(scram), Some(format!("CREATE ROLE a PASSWORD '{NO_SCRAM}'")));
+        assert_eq!(without_stored_hash("CREATE ROLE a PASSWORD 'in the clear'"), None);
+        assert_eq!(without_stored_hash("ALTER ROLE a PASSWORD NULL"), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::error::{is_insert, table_of};
-use crate::dump::{Item, ItemKind, PlainDump, Word, databases_stated, words_at};
+use crate::dump::{Item, ItemKind, PlainDump, Word, databases_stated, without_stored_hash, words_at};
 use crate::identifiers::{DatabaseName, RoleName, quote_identifier};
 use crate::observations::Skipped;
 use crate::seed::DataInDump;
@@ -134,8 +134,8 @@ impl Treatments {
             "subscription" => subscription(as_is, &words),
             "extension" if is(0, "create") => Treatment::Alone(as_is),
             _ if self.rows == DataInDump::Skip && is_insert(item.text) => left_out_rows(item),
-            _ => match self.renamed(item.text, &placed) {
-                Some(renamed) => Treatment::Alone(renamed.into()),
+            _ => match without_stored_hash(item.text).or_else(|| self.renamed(item.text, &placed)) {
+                Some(changed) => Treatment::Send(changed.into()),
                 None => Treatment::Send(as_is),
             },
         }
@@ -235,9 +235,9 @@ mod tests {
                  ALTER ROLE a IN DATABASE \"shop\" SET x TO 1;\nCREATE TABLE shop (i int);\n\\connect shop\nDROP TABLE a;"
             ),
             [
-                "alone ALTER DATABASE \"clone\" SET x TO 'shop'",
-                "alone GRANT CONNECT ON DATABASE \"clone\" TO a",
-                "alone ALTER ROLE a IN DATABASE \"clone\" SET x TO 1",
+                "send ALTER DATABASE \"clone\" SET x TO 'shop'",
+                "send GRANT CONNECT ON DATABASE \"clone\" TO a",
+                "send ALTER ROLE a IN DATABASE \"clone\" SET x TO 1",
                 "send CREATE TABLE shop (i int)",
                 "Nothing",
                 "send DROP TABLE a",
