@@ -28,7 +28,6 @@ mod words;
 
 use std::collections::BTreeMap;
 
-use futures_util::future;
 use tokio_postgres::Client;
 
 use crate::identifiers::nearest;
@@ -99,21 +98,26 @@ const BEGIN: &str = "BEGIN READ WRITE; SET LOCAL search_path = ''; SET LOCAL ses
 /// # Errors
 /// When the plan names a table that does not exist, or the session fails.
 pub async fn fill(client: &Client, plan: &RowsPlan) -> Result<RowsFilled, RowsError> {
-    let tables = catalog::count(client).await?;
+    let (tables, restless) = catalog::count(client).await?;
     let mut filled = RowsFilled { tables, rows: 0, without_rows: Vec::new() };
     if plan.rows == 0 && plan.tables.is_empty() {
         return Ok(filled);
     }
     client.batch_execute(BEGIN).await.map_err(RowsError::Session)?;
-    let done = fill_within(client, plan, &mut filled).await;
+    let done = fill_within(client, plan, restless, &mut filled).await;
     let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
     let ended = client.batch_execute(end).await.map_err(RowsError::Session);
     done.and(ended).map(|()| filled)
 }
 
-async fn fill_within(client: &Client, plan: &RowsPlan, filled: &mut RowsFilled) -> Result<(), RowsError> {
-    let (catalog, wake) = future::try_join(catalog::read(client), triggers::rest(client)).await?;
-    let model = model::build(catalog);
+async fn fill_within(
+    client: &Client,
+    plan: &RowsPlan,
+    restless: bool,
+    filled: &mut RowsFilled,
+) -> Result<(), RowsError> {
+    let wake = if restless { triggers::rest(client).await? } else { String::new() };
+    let model = model::build(catalog::read(client).await?);
     let counts = wanted(plan, &model)?;
     // Functions in checks may rely on the path that the database has.
     client

@@ -115,19 +115,23 @@ pub(super) struct Catalog {
     pub(super) partitions: Vec<PartitionEntry>,
 }
 
-/// How many tables there are, partitions among them.
-pub(super) async fn count(client: &Client) -> Result<u64, RowsError> {
+/// How many tables there are, partitions among them, and whether some trigger fires always.
+pub(super) async fn count(client: &Client) -> Result<(u64, bool), RowsError> {
     let messages = client.simple_query(include_str!("count.sql")).await.map_err(RowsError::Catalog)?;
-    Ok(texts(&messages).next().and_then(|text| text.parse().ok()).unwrap_or_default())
+    let tables = texts(&messages).next().and_then(|text| text.parse().ok()).unwrap_or_default();
+    let restless = messages.iter().any(
+        |message| matches!(message, SimpleQueryMessage::Row(row) if row.len() > 1 && row.get(1) == Some("t")),
+    );
+    Ok((tables, restless))
 }
 
 /// Reads everything.
 pub(super) async fn read(client: &Client) -> Result<Catalog, RowsError> {
-    let (tables, partitions): (Vec<TableEntry>, _) = futures_util::future::try_join(
-        rows(client, include_str!("tables.sql")),
-        rows(client, include_str!("partitions.sql")),
-    )
-    .await?;
+    let tables: Vec<TableEntry> = rows(client, include_str!("tables.sql")).await?;
+    let partitions = match tables.iter().any(|table| table.partitioned) {
+        true => rows(client, include_str!("partitions.sql")).await?,
+        false => Vec::new(),
+    };
     let types = types(client, &tables).await?;
     Ok(Catalog { tables, types, partitions })
 }
@@ -153,6 +157,7 @@ async fn types(client: &Client, tables: &[TableEntry]) -> Result<Vec<TypeEntry>,
                 [entry.element, entry.base, entry.subtype.unwrap_or_default()].into_iter().chain(parts)
             })
             .collect();
+        known.extend(found.iter().map(|entry| entry.oid));
         types.extend(found);
     }
 }

@@ -51,10 +51,23 @@ pub(super) struct Known {
     pub(super) places: Vec<Option<usize>>,
     /// The keys taken, for every unique key.
     taken: Vec<HashSet<u64, Hashes>>,
+    /// What has come since the latest mark.
+    since: Since,
     /// The number of the next row.
     next: u64,
     /// The largest and smallest number in each column that a sequence feeds.
     pub(super) fed: Vec<Option<(i64, i64)>>,
+}
+
+/// What is needed to forget rows again without having kept them.
+#[derive(Debug, Default)]
+struct Since {
+    /// Keys taken, by unique key.
+    keys: Vec<(usize, u64)>,
+    /// What there was before.
+    next: u64,
+    pool: usize,
+    fed: Vec<Option<(i64, i64)>>,
 }
 
 /// What failed tries have taught.
@@ -139,8 +152,12 @@ impl<'a> Generator<'a> {
         else {
             return;
         };
-        for (unique, taken) in table.uniques.iter().zip(&mut known.taken) {
-            taken.extend(key(table, unique, row));
+        for (number, (unique, taken)) in table.uniques.iter().zip(&mut known.taken).enumerate() {
+            if let Some(key) = key(table, unique, row)
+                && taken.insert(key)
+            {
+                known.since.keys.push((number, key));
+            }
         }
         if !referenced.is_empty() && known.pool.len() < POOL {
             known.pool.push(referenced.iter().map(|at| row.get(*at).cloned().flatten()).collect());
@@ -156,28 +173,35 @@ impl<'a> Generator<'a> {
         known.next += 1;
     }
 
-    /// Forgets the latest rows again, since they could not be inserted.
-    pub(super) fn forget(&mut self, at: usize, rows: &[Row]) {
-        let (Some(table), Some(known)) = (self.tables.get(at), self.known.get_mut(at)) else {
-            return;
-        };
-        for row in rows {
-            for (unique, taken) in table.uniques.iter().zip(&mut known.taken) {
-                if let Some(key) = key(table, unique, row) {
+    /// Sets a mark: what comes from here on can be forgotten again.
+    pub(super) fn mark(&mut self, at: usize) {
+        if let Some(known) = self.known.get_mut(at) {
+            known.since.keys.clear();
+            known.since.next = known.next;
+            known.since.pool = known.pool.len();
+            known.since.fed.clone_from(&known.fed);
+        }
+    }
+
+    /// Forgets the rows since the mark, since they could not be inserted.
+    pub(super) fn forget(&mut self, at: usize) {
+        if let Some(known) = self.known.get_mut(at) {
+            for (number, key) in known.since.keys.drain(..) {
+                if let Some(taken) = known.taken.get_mut(number) {
                     taken.remove(&key);
                 }
             }
+            known.next = known.since.next;
+            known.pool.truncate(known.since.pool);
+            known.fed.clone_from(&known.since.fed);
         }
-        let before = known.next.saturating_sub(u64::try_from(rows.len()).unwrap_or_default());
-        let beyond = known.next.saturating_sub(u64::try_from(known.pool.len()).unwrap_or_default());
-        known.pool.truncate(usize::try_from(before.saturating_sub(beyond)).unwrap_or_default());
-        known.next = before;
     }
 
     /// Forgets what only the making of further rows of this table would need.
     pub(super) fn done(&mut self, at: usize) {
         if let Some(known) = self.known.get_mut(at) {
             known.taken.iter_mut().for_each(|taken| *taken = HashSet::default());
+            known.since = Since::default();
         }
     }
 

@@ -145,14 +145,14 @@ impl Loader<'_, '_> {
         sink.finish().await.map(|_| ())
     }
 
-    /// Makes rows and sends them on the way; the rows are those made until one was refused.
+    /// Makes rows and sends them on the way, counting those that were made before one was refused.
     async fn stream(
         &mut self,
         step: &Step,
         statement: &Statement,
         wanted: u64,
         rng: &mut ChaCha8Rng,
-        rows: &mut Vec<Row>,
+        made: &mut u64,
     ) -> Result<Option<Refusal>, Error> {
         let mut refusal = None;
         let mut text = BytesMut::with_capacity(CHUNK + 4096);
@@ -163,7 +163,7 @@ impl Loader<'_, '_> {
                     if let Some(table) = self.generator.tables.get(step.table) {
                         push_row(table, &row, &mut text);
                     }
-                    rows.push(row);
+                    *made += 1;
                 }
                 Err(refused) => {
                     refusal = Some(refused);
@@ -224,18 +224,19 @@ impl Loader<'_, '_> {
         let mut done = 0;
         let mut size = FIRST;
         while done < wanted {
-            let mut rows = Vec::new();
+            let mut made = 0;
+            self.generator.mark(at);
             let refusal =
-                match self.stream(step, statement, size.min(wanted - done), &mut rng, &mut rows).await {
+                match self.stream(step, statement, size.min(wanted - done), &mut rng, &mut made).await {
                     Ok(refusal) => {
-                        done += count(&rows);
+                        done += made;
                         size = BATCH;
                         refusal
                     }
                     Err(error) => {
                         self.run("ROLLBACK TO SAVEPOINT thirdrun_rows").await?;
-                        self.generator.forget(at, &rows);
-                        let singly = count(&rows).min(FIRST);
+                        self.generator.forget(at);
+                        let singly = made.min(FIRST);
                         let (more, trouble) =
                             self.one_by_one(step, statement, singly, error, &mut rng).await?;
                         done += more;
@@ -279,6 +280,7 @@ impl Loader<'_, '_> {
                 if attempt > 0 {
                     self.learn(at, &trouble, attempt, &mut hints);
                 }
+                self.generator.mark(at);
                 let row = match self.generator.row(step, &hints, rng) {
                     Ok(row) => row,
                     Err(refused) => {
@@ -301,7 +303,7 @@ impl Loader<'_, '_> {
                         self.run("ROLLBACK TO SAVEPOINT thirdrun_row; RELEASE SAVEPOINT thirdrun_row")
                             .await?;
                         refused_tries += 1;
-                        self.generator.forget(at, &[row]);
+                        self.generator.forget(at);
                         trouble = Trouble::Server(error);
                     }
                 }

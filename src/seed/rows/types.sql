@@ -1,4 +1,4 @@
--- Types, by the numbers that stand where OIDS does, one JSON text each.
+-- Types by their numbers, and those that these are made of at first sight, one JSON text each.
 SELECT pg_catalog.row_to_json(x)::pg_catalog.text
 FROM (
     SELECT
@@ -28,5 +28,9 @@ FROM (
             FROM pg_catalog.pg_constraint AS k WHERE k.contypid = t.oid AND k.contype = 'c'
         ), '[]'::pg_catalog.json) AS checks
     FROM pg_catalog.pg_type AS t
-    WHERE t.oid = ANY ('{OIDS}'::pg_catalog.oid[])
+    WHERE t.oid IN (
+        SELECT part.oid
+        FROM pg_catalog.pg_type AS u
+        CROSS JOIN LATERAL (VALUES (u.oid), (u.typelem), (u.typbasetype)) AS part (oid)
+        WHERE u.oid = ANY ('{OIDS}'::pg_catalog.oid[]))
 ) AS x

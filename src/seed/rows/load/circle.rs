@@ -24,9 +24,7 @@ impl Loader<'_, '_> {
                 Err(found) => {
                     self.run("ROLLBACK TO SAVEPOINT thirdrun_circle; RELEASE SAVEPOINT thirdrun_circle")
                         .await?;
-                    for (at, rows) in made {
-                        self.generator.forget(at, &rows);
-                    }
+                    made.iter().for_each(|(at, _)| self.generator.forget(*at));
                     trouble = found;
                 }
             }
@@ -45,6 +43,7 @@ impl Loader<'_, '_> {
     ) -> Result<(), Trouble> {
         for step in steps {
             let mut rng = self.dice(step.table, salt);
+            self.generator.mark(step.table);
             let mut rows = Vec::new();
             let mut refusal = Refusal::Taken;
             for _ in 0..self.wanted.get(step.table).copied().unwrap_or_default() {
