@@ -62,6 +62,8 @@ pub struct Login {
     pub database: DatabaseName,
     /// `application_name`, which shows in `pg_stat_activity`.
     pub application: String,
+    /// Settings that the session begins with, as `options` has them (PostgreSQL manual, 34.1.2).
+    pub options: Option<&'static str>,
 }
 
 /// A server and the superuser that thirdrun itself uses there.
@@ -73,6 +75,8 @@ pub struct Server {
     pub superuser: RoleName,
     /// Its password.
     pub password: Secret,
+    /// Settings that its sessions begin with.
+    pub options: Option<&'static str>,
 }
 
 impl Server {
@@ -83,6 +87,7 @@ impl Server {
             password: self.password.clone(),
             database: database.clone(),
             application: "thirdrun".to_owned(),
+            options: self.options,
         }
     }
 }

@@ -165,7 +165,7 @@ impl Sandbox {
         let Begun { server: backend, login: (superuser, password), note } =
             start_backend(plan, clone, scope).await?;
         prepare(&backend, places);
-        let mut server = Server { endpoint: backend.endpoint(), superuser, password };
+        let mut server = Server { endpoint: backend.endpoint(), superuser, password, options: None };
         let login = server.superuser_login(&DatabaseName::new("postgres"));
         let ready = wait_until_ready(&server.endpoint, &login, READY_DEADLINE, || backend.alive()).await;
         let session = match ready {
@@ -177,7 +177,7 @@ impl Sandbox {
         let version = server_version(&session).await?;
         let superuser = RoleName::new(SUPERUSER);
         let password = Secret::random();
-        let mut sql = if server.superuser == superuser {
+        let sql = if server.superuser == superuser {
             format!("ALTER ROLE {} PASSWORD '{}'", superuser.quoted(), password.stored_scram())
         } else {
             // The sandbox's own superuser is another role than the one that owns the catalogs, which
@@ -189,13 +189,12 @@ impl Sandbox {
                 plan.bootstrap.quoted(),
             )
         };
-        if has_login_triggers(&version) {
-            // What the clone does when somebody logs in must not keep thirdrun out.
-            sql.push_str(&format!("; ALTER ROLE {} SET event_triggers = off", superuser.quoted()));
-        }
+
         session.run(&sql).await.map_err(SandboxError::Setup)?;
         server.superuser = superuser;
         server.password = password;
+        // What the clone does when somebody logs in must not keep thirdrun out.
+        server.options = has_login_triggers(&version).then_some("-c event_triggers=off");
         if let Backend::Docker(container) = &backend {
             container.lock(plan, &server, &session).await?;
         }

@@ -240,9 +240,7 @@ async fn roles(session: &Session) -> Result<Vec<RoleName>, QueryFailure> {
 
 /// A session as if it were new. It need not be new where no database or role has settings of its own.
 async fn renewed(session: Session, plan: &SeedPlan, server: &Server) -> Result<Session, SeedError> {
-    let others = "SELECT FROM pg_catalog.pg_db_role_setting s \
-                  WHERE s.setrole IS DISTINCT FROM (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = 'thirdrun') LIMIT 1";
-    let settings = session.run(others).await;
+    let settings = session.run("SELECT FROM pg_catalog.pg_db_role_setting LIMIT 1").await;
     if settings.map_err(own("cannot read the clone's settings"))?.rows == 0 {
         session.run("DISCARD ALL").await.map_err(own("cannot renew the session that made the clone"))?;
         return Ok(session);

@@ -39,6 +39,7 @@ impl Surroundings {
             password: spec.password.clone().or_else(|| known.cloned()).unwrap_or_else(|| Secret::new("")),
             database: self.database.clone(),
             application: spec.name.to_string(),
+            options: None,
         }
     }
 }

@@ -230,6 +230,9 @@ impl Session {
             .password(login.password.reveal())
             .dbname(login.database.as_str())
             .application_name(&login.application);
+        if let Some(options) = login.options {
+            config.options(options);
+        }
         let (client, mut connection) =
             config.connect_raw(wire, NoTls).await.map_err(|error| match error.as_db_error() {
                 Some(db) => QueryFailure::from_db(db, true),

@@ -320,6 +320,7 @@ impl DockerServer {
             password: Secret::new(""),
             database: DatabaseName::new("postgres"),
             application: "thirdrun".to_owned(),
+            options: None,
         };
         let begun = tokio::time::Instant::now();
         while let Ok(open) = Session::open(&server.endpoint, &without_password).await {

@@ -14,6 +14,10 @@ use crate::programs::{Executable, Program};
 
 /// How much longer a judged iteration may take the second time, when it only ran out of time.
 const PATIENCE: u32 = 5;
+/// How long a server may take to recover from a crash.
+const RECOVERY: Duration = Duration::from_secs(60);
+/// How often a server that recovers is asked again.
+const POLL: Duration = Duration::from_millis(5);
 
 /// A session that a worker holds, or why it has none.
 enum Held {
@@ -98,7 +102,7 @@ impl Worker {
         F: Future<Output = Result<(), Failure>>,
     {
         let mut begun = Instant::now();
-        let mut result = attempt(self.spec.timeout).await;
+        let mut result = recovered(|| attempt(self.spec.timeout)).await;
         if only_slow(&result) {
             begun = Instant::now();
             result = attempt(self.spec.timeout * PATIENCE).await;
@@ -118,7 +122,7 @@ impl Worker {
                 Err(failure) if self.is_gone(at) && self.spec.reconnect && !reopened => {
                     reopened = true;
                     begun = Instant::now();
-                    match self.open(limit).await {
+                    match recovered(|| self.open(limit)).await {
                         Ok(session) => self.hold(at, Held::Open(session)),
                         Err(reason) => {
                             self.hold(at, Held::Gone(reason.clone()));
@@ -277,6 +281,28 @@ impl Worker {
         }
         self.iterate_held(at, limit).await
     }
+}
+
+/// An attempt that meets a crash of the server is made again once it has recovered. That a crash is over can be
+/// seen too soon: a process that was killed takes a moment to die, and the server to notice.
+async fn recovered<T, F>(attempt: impl Fn() -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let begun = Instant::now();
+    loop {
+        match attempt().await {
+            Err(failure) if is_of_crash(&failure) && begun.elapsed() < RECOVERY => {
+                tokio::time::sleep(POLL).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// `crash_shutdown`, `cannot_connect_now` (PostgreSQL manual, appendix A): it is another process that has crashed.
+fn is_of_crash(failure: &Failure) -> bool {
+    failure.sqlstate.as_ref().is_some_and(|code| ["57P02", "57P03"].contains(&code.as_str()))
 }
 
 fn only_slow(result: &Result<(), Failure>) -> bool {

@@ -141,6 +141,7 @@ async fn use_port(plan: &SandboxPlan, scope: &Scope) -> Result<(), Failed> {
             password: Secret::new(""),
             database: database.clone(),
             application: String::new(),
+            options: None,
         };
         let refused = Session::open(&server.endpoint, &nobody).await.err();
         same(role, refused.map(|failure| failure.sqlstate.to_string()), Some("28P01".to_owned()))?;

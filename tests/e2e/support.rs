@@ -116,6 +116,7 @@ name = 'importer'
 role = 'svc_import'
 every = '20ms'
 timeout = '10s'
+max_outage = '60s'
 sql = 'INSERT INTO public.orders (total) VALUES (10)'
 rows = 1
 ";
@@ -127,6 +128,7 @@ role = 'svc_reader'
 session = 'fresh'
 every = '20ms'
 timeout = '10s'
+max_outage = '60s'
 sql = 'SELECT count(*) FROM public.orders'
 rows = 1
 ";
