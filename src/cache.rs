@@ -70,6 +70,17 @@ pub fn remove(entry: &Path) -> std::io::Result<bool> {
 /// What the names of the entries begin with: clusters, clones and the locks of clones, what was never finished.
 const OURS: [&str; 3] = ["cluster-", "seed-", "new-"];
 
+/// What an entry is, for people.
+pub fn kind(entry: &Path) -> &'static str {
+    let name = entry.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    match name.split_once('-') {
+        Some(("seed", rest)) if rest.ends_with(".lock") => "the lock of a clone,",
+        Some(("seed", _)) => "the clone",
+        Some(("cluster", _)) => "the empty cluster",
+        _ => "a clone that was never finished,",
+    }
+}
+
 /// The entries of the cache that were last used longer ago than this.
 pub fn older_than(age: Duration) -> Vec<PathBuf> {
     let now = SystemTime::now();

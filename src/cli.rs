@@ -178,6 +178,9 @@ pub struct DoctorArgs {
     /// Look for PostgreSQL in this directory too
     #[arg(long, value_name = "DIR")]
     pub postgres_bin: Option<PathBuf>,
+    /// Build the images of PostgreSQL 13, 15, 17 and 18 where Docker has none (from Debian's packages, as root)
+    #[arg(long)]
+    pub fix: bool,
 }
 
 /// Options of `gc`.

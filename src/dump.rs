@@ -12,8 +12,8 @@ mod tokens;
 mod words;
 
 pub use facts::{
-    DatabaseStated, DumpFacts, StatedPassword, database_stated, databases_stated, roles_named,
-    stated_password, without_stored_hash,
+    DatabaseStated, DumpFacts, StatedPassword, database_stated, databases_stated, every_server_has,
+    roles_named, stated_password, without_stored_hash,
 };
 pub use file::{Archive, Content, DumpError, DumpFile, PlainDump};
 pub use script::{Item, ItemKind, ScriptError, split};

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crate::capture::CaptureError;
 use crate::plan::PlanError;
+use crate::postgres::QueryFailure;
 use crate::programs::LaunchError;
 use crate::sandbox::SandboxError;
 use crate::sandbox::docker::MAJORS;
@@ -155,10 +156,13 @@ impl From<SandboxError> for Failure {
             SandboxError::Packages { .. } => {
                 failure.hint("name the packages under [clone] as the image's own package manager knows them")
             }
-            SandboxError::Program { .. }
-            | SandboxError::NotReady { .. }
-            | SandboxError::Setup(_)
-            | SandboxError::Io { .. } => failure,
+            SandboxError::Io { .. } => failure.hint_of_room(&error),
+            SandboxError::Program { output: log, .. } | SandboxError::NotReady { log, .. }
+                if log.contains("No space left on device") =>
+            {
+                failure.hint(NO_ROOM)
+            }
+            SandboxError::Program { .. } | SandboxError::NotReady { .. } | SandboxError::Setup(_) => failure,
         }
     }
 }
@@ -167,19 +171,18 @@ impl Failure {
     /// What to type next where a server is missing.
     fn hints_for(self, error: &SandboxError) -> Self {
         match error {
-            SandboxError::NoPostgres { found, searched, .. } => {
+            SandboxError::NoPostgres { found, searched, wanted } => {
                 let places: Vec<_> = searched.iter().map(|place| place.display().to_string()).collect();
-                let instead = found.iter().map(|major| format!("--postgres {major}"));
-                let instead: Vec<_> = instead.collect();
-                let failure = if instead.is_empty() {
+                let failure = if found.is_empty() {
                     self.hint(format!("`postgres` was looked for in {}", places.join(", ")))
                 } else {
-                    self.hint(format!("{} rehearses on what is here", instead.join(" or ")))
+                    self.instead(wanted.parse().ok(), found, "a server that is here")
                 };
                 failure.hint("`thirdrun doctor` says what can be used here and what to install")
             }
-            SandboxError::NoImage { image, major, .. } => {
+            SandboxError::NoImage { image, major, found, .. } => {
                 let failure = self.hint(format!("get the image with `docker pull {image}`"));
+                let failure = failure.instead(*major, found, "an image that is here");
                 match major {
                     Some(major) if MAJORS.contains(major) => {
                         failure.hint(format!("without a registry, `images/build {major}` makes one"))
@@ -194,6 +197,44 @@ impl Failure {
         }
     }
 }
+
+impl Failure {
+    /// Names the nearest version that is here and into which a dump of the wanted one can be restored: no older one.
+    fn instead(self, wanted: Option<u32>, found: &[u32], what: &str) -> Self {
+        match found.iter().filter(|major| wanted.is_none_or(|wanted| **major >= wanted)).min() {
+            Some(major) => self.hint(format!("--postgres {major} rehearses on {what}")),
+            None => self,
+        }
+    }
+
+    /// What to type next where a server has no room left.
+    fn hint_of_room(self, error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            let code =
+                error.downcast_ref::<tokio_postgres::Error>().map(QueryFailure::of).map(|of| of.sqlstate);
+            let code = code.or_else(|| error.downcast_ref::<QueryFailure>().map(|of| of.sqlstate.clone()));
+            let io = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+            if code.is_some_and(|code| code.as_str() == DISK_FULL)
+                || io == Some(std::io::ErrorKind::StorageFull)
+            {
+                return self.hint(NO_ROOM);
+            }
+            cause = error.source();
+        }
+        self
+    }
+}
+
+/// What to type where a sandbox has no room left.
+const NO_ROOM: &str = "a sandbox lies in memory (/dev/shm, in Docker 4 GB of it), or in TMPDIR where that is too \
+                       small: make room there, or ask for fewer rows under [data]";
+
+/// SQLSTATE `disk_full`.
+const DISK_FULL: &str = "53100";
+
+/// SQLSTATEs of something that is not there: an object, table, function, schema.
+const NOT_THERE: [&str; 4] = ["42704", "42P01", "42883", "3F000"];
 
 impl From<SeedError> for Failure {
     fn from(error: SeedError) -> Self {
@@ -219,6 +260,17 @@ impl From<SeedError> for Failure {
                         )
                         .hint("or leave it out with extensions = \"skip-missing\" under [clone]");
                 }
+                let failure = match sqlstate.as_str() {
+                    "42601" => failure.hint(
+                        "a schema is what `pg_dump --schema-only` writes, of this server's version or an older one",
+                    ),
+                    "42501" => failure.hint("dump it without --use-set-session-authorization"),
+                    DISK_FULL => failure.hint(NO_ROOM),
+                    code if NOT_THERE.contains(&code) => failure.hint(
+                        "dump the whole database, or name what makes it first: schema = [\"first.sql\", …] under [clone]",
+                    ),
+                    _ => failure,
+                };
                 match hint {
                     Some(hint) => failure.hint(format!("the server says: {hint}")),
                     None => failure,
@@ -235,7 +287,9 @@ impl From<SeedError> for Failure {
             SeedError::Restore(RestoreError::Truncated { .. }) => {
                 failure.hint("copy or dump it again: not all of it is here")
             }
-            SeedError::Own { .. } | SeedError::Rows(_) | SeedError::Catalog(_) => failure,
+            SeedError::Own { .. } | SeedError::Rows(_) | SeedError::Catalog(_) => {
+                failure.hint_of_room(&error)
+            }
         }
     }
 }

@@ -337,6 +337,13 @@ impl Sandbox {
     pub async fn log_if_gone(&self) -> Option<String> {
         if self.backend.alive().await { None } else { Some(self.backend.log_tail().await) }
     }
+
+    /// What the server's log says of the last of its processes that a signal ended, if one did.
+    pub async fn crash(&self) -> Option<String> {
+        let log = self.backend.log_tail().await;
+        let line = log.lines().rev().find(|line| line.contains("was terminated by signal"))?;
+        Some(line.split_once("LOG:").map_or(line, |(_, said)| said).trim().to_owned())
+    }
 }
 
 /// Makes the places of programs ready in the background. One that cannot be had is tried again when it is needed,

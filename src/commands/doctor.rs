@@ -1,17 +1,35 @@
 //! `thirdrun doctor`: which backends can be used here, and what mends what is missing.
 
+mod images;
+
 use crate::cli::DoctorArgs;
 use crate::failure::{Exit, Failure};
+use bollard::Docker;
+
+use crate::sandbox::docker::engine::Engine;
 use crate::sandbox::docker::{self, engine};
-use crate::sandbox::local;
+use crate::sandbox::{SandboxError, local};
 
 /// Runs `thirdrun doctor`.
 ///
 /// # Errors
-/// Never; that no backend can be used is its finding.
+/// When images cannot be built; that no backend can be used is its finding.
 pub async fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
-    let docker = docker_backend().await;
+    let engine = engine::connect().await;
+    if args.fix
+        && let Ok((docker, _)) = &engine
+    {
+        images::build(docker).await?;
+        anstream::println!();
+    }
+    let docker = docker_backend(engine).await;
     let local = local_backend(args);
+    if args.fix && !docker {
+        anstream::println!();
+        anstream::println!(
+            "--fix builds images for Docker; packages of this system are yours to install, as above"
+        );
+    }
     anstream::println!();
     let chosen = match (docker, local) {
         (true, _) => "--backend auto uses docker",
@@ -25,8 +43,8 @@ pub async fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
     Ok(Exit::Pass)
 }
 
-async fn docker_backend() -> bool {
-    let (docker, engine) = match engine::connect().await {
+async fn docker_backend(engine: Result<(Docker, Engine), SandboxError>) -> bool {
+    let (docker, engine) = match engine {
         Ok(connected) => connected,
         Err(error) => {
             let advice = if error.is_denied() {
@@ -43,9 +61,7 @@ async fn docker_backend() -> bool {
     if images.is_empty() {
         anstream::println!("docker   no image engine {} (API {})", engine.version, engine.api);
         anstream::println!("                  get one: docker pull postgres:17");
-        anstream::println!(
-            "                  or build them from Debian's packages: images/build (make images)"
-        );
+        anstream::println!("                  or build them from Debian's packages: thirdrun doctor --fix");
         return false;
     }
     anstream::println!(

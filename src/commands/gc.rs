@@ -20,12 +20,15 @@ pub async fn run(args: &GcArgs) -> Result<Exit, Failure> {
     let mut old: Vec<(String, bool)> = Vec::new();
     if let Some(age) = args.older_than.map(Into::into) {
         if let Some(docker) = &docker {
-            old = docker::remove_older_clones(docker, age, args.dry_run).await;
+            for image in docker::remove_older_clones(docker, age, args.dry_run).await {
+                let kind = if image.packages { "the image with packages" } else { "the clone" };
+                old.push((format!("{kind} {}", image.name), image.gone));
+            }
         }
         for entry in cache::older_than(age) {
             let removed = args.dry_run
                 || cache::remove(&entry).map_err(|error| Failure::new(Exit::Environment, &error))?;
-            old.push((entry.display().to_string(), removed));
+            old.push((format!("{} {}", cache::kind(&entry), entry.display()), removed));
         }
     }
     for name in &dead.containers {
@@ -38,11 +41,14 @@ pub async fn run(args: &GcArgs) -> Result<Exit, Failure> {
         anstream::println!("{verb} {}", directory.display());
     }
     for (name, removed) in &old {
-        let verb = if *removed { verb } else { "kept, since a check uses it," };
+        let verb = if *removed { verb } else { "kept, since it is in use," };
         anstream::println!("{verb} {name}");
     }
     if dead == Dead::default() && old.is_empty() {
         anstream::println!("nothing to remove");
+        if args.older_than.is_none() {
+            anstream::println!("(--older-than AGE removes clones that are kept, too: 30d, 0s for all)");
+        }
     }
     Ok(Exit::Pass)
 }

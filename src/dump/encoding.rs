@@ -15,8 +15,18 @@ pub(super) struct Undecodable {
     pub(super) encoding: String,
 }
 
+/// Whether a text begins with the byte order mark of UTF-16, in which PowerShell writes what `>` takes.
+pub(super) fn is_utf16(bytes: &[u8]) -> bool {
+    Encoding::for_bom(bytes).is_some_and(|(encoding, _)| encoding != encoding_rs::UTF_8)
+}
+
 /// Decodes the bytes of a plain dump.
 pub(super) fn decode(bytes: Vec<u8>) -> Result<String, Undecodable> {
+    if is_utf16(&bytes) {
+        let (text, encoding, replaced) = encoding_rs::UTF_8.decode(&bytes);
+        let undecodable = Undecodable { line: None, encoding: encoding.name().to_owned() };
+        return if replaced { Err(undecodable) } else { Ok(text.into_owned()) };
+    }
     let error = match String::from_utf8(bytes) {
         Ok(text) => return Ok(text),
         Err(error) => error,

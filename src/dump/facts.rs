@@ -2,6 +2,7 @@
 
 use crate::identifiers::{DatabaseName, RoleName};
 
+use super::script::split;
 use super::words::{Word, words, words_at};
 
 /// What a dump says of where it came from.
@@ -22,14 +23,25 @@ impl DumpFacts {
             .take(60)
             .find_map(|line| line.strip_prefix("-- Dumped from database version "))
             .and_then(major_of);
-        Self { major, database: databases_stated(text).next() }
+        // The dump of a whole server makes those anew that every server has (`pg_dumpall --clean`).
+        let stated: Vec<_> = databases_stated(text).collect();
+        let own = stated.iter().find(|name| !every_server_has(name.as_str()));
+        Self { major, database: own.or(stated.first()).cloned() }
     }
+}
+
+/// Whether `initdb` makes a database of this name (PostgreSQL manual, 22.3).
+pub fn every_server_has(database: &str) -> bool {
+    ["postgres", "template0", "template1"].contains(&database)
 }
 
 /// The databases that a dump creates: that of a whole server has several.
 pub fn databases_stated(text: &str) -> impl Iterator<Item = DatabaseName> {
-    let created = text.lines().filter(|line| line.starts_with("CREATE DATABASE "));
-    created.filter_map(database_stated).map(|stated| stated.name)
+    // The texts of functions and comments have lines that look the same. Of a dump that has lost its end the whole
+    // is a loss; that is found later.
+    let items = if text.contains("CREATE DATABASE ") { split(text) } else { Ok(Vec::new()) };
+    let items = items.unwrap_or_default().into_iter();
+    items.filter_map(|item| database_stated(item.text)).map(|stated| stated.name)
 }
 
 /// The major version in a text like `15.18 (Debian …)`.
@@ -87,7 +99,7 @@ pub fn database_stated(statement: &str) -> Option<DatabaseStated> {
         };
         let text = match value {
             Word::Text(text) | Word::Bare(text) | Word::Quoted(text) => text.clone(),
-            Word::Sign(_) => String::new(),
+            Word::Number(_) | Word::Sign(_) => String::new(),
         };
         match key.as_str() {
             "encoding" => stated.encoding = Some(text),
@@ -167,6 +179,7 @@ pub fn roles_named(statement: &str) -> Vec<RoleName> {
     if !role_statement {
         return roles;
     }
+    let role_keyword = |at: usize| keyword_at(at, "role") || keyword_at(at, "user");
     for at in 0..words.len() {
         let begins_list = (keyword_at(at, "to") && {
             // `ALTER … OWNER TO`, `GRANT … TO`, `CREATE POLICY … TO`; not `RENAME TO`, `SET x TO`.
@@ -179,7 +192,10 @@ pub fn roles_named(statement: &str) -> Vec<RoleName> {
             || (keyword_at(at, "role") && at > 0 && keyword_at(at - 1, "for"))
             || (keyword_at(at, "user") && at > 0 && keyword_at(at - 1, "for"))
             || (keyword_at(at, "for") && keyword_at(1, "user") && keyword_at(2, "mapping"))
-            || (keyword_at(at, "by") && at > 0 && keyword_at(at - 1, "granted"));
+            || (keyword_at(at, "by") && at > 0 && keyword_at(at - 1, "granted"))
+            || (at == 1 && starts("alter") && role_keyword(at) && !keyword_at(2, "mapping"))
+            || (at == 1 && starts("set") && keyword_at(at, "role"))
+            || (at == 2 && starts("comment") && role_keyword(at));
         if !begins_list {
             continue;
         }
@@ -210,7 +226,19 @@ pub fn roles_named(statement: &str) -> Vec<RoleName> {
 /// Words that stand for a role without being its name (PostgreSQL manual, GRANT), and the keyword that
 /// may follow `FOR` in their place.
 fn is_special(word: &str) -> bool {
-    matches!(word, "public" | "current_user" | "session_user" | "current_role" | "default" | "user" | "role")
+    matches!(
+        word,
+        "public"
+            | "current_user"
+            | "session_user"
+            | "current_role"
+            | "default"
+            | "user"
+            | "role"
+            | "all"
+            | "none"
+            | "to"
+    )
 }
 
 #[cfg(test)]
@@ -234,6 +262,10 @@ mod tests {
         assert_eq!(named("CREATE POLICY p ON t FOR SELECT TO tenant USING (true)"), ["tenant"]);
         assert_eq!(named("SET SESSION AUTHORIZATION team_lead"), ["team_lead"]);
         assert_eq!(named("CREATE SCHEMA s AUTHORIZATION boss"), ["boss"]);
+        assert_eq!(named("ALTER ROLE svc IN DATABASE a SET search_path TO 'b'"), ["svc"]);
+        assert_eq!(named("ALTER USER MAPPING FOR m SERVER s OPTIONS (a 'b')"), ["m"]);
+        assert_eq!(named("COMMENT ON ROLE r IS 'to x'"), ["r"]);
+        assert_eq!(named("SET ROLE boss"), ["boss"]);
     }
 
     #[test]
@@ -241,6 +273,10 @@ mod tests {
         assert!(named("ALTER TABLE t RENAME TO u").is_empty());
         assert!(named("CREATE VIEW v AS SELECT 1 FROM t").is_empty());
         assert!(named("SET search_path TO public").is_empty());
+        assert!(named("ALTER ROLE ALL SET work_mem TO '5MB'").is_empty());
+        assert!(named("SET ROLE NONE").is_empty());
+        let body = "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$BEGIN GRANT a TO b; END$$";
+        assert!(named(body).is_empty());
     }
 
     #[test]
@@ -297,5 +333,9 @@ mod tests {
         let facts = DumpFacts::read(text);
         assert_eq!(facts.major, Some(16));
         assert_eq!(facts.database, Some(DatabaseName::new("My App")));
+        let whole = "CREATE DATABASE template1;\n\\connect template1\nCREATE DATABASE shop;\n";
+        assert_eq!(DumpFacts::read(whole).database, Some(DatabaseName::new("shop")));
+        let body = "COMMENT ON TABLE t IS '\nCREATE DATABASE b;\n';\n";
+        assert_eq!(DumpFacts::read(body).database, None);
     }
 }

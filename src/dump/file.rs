@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::encoding::{Undecodable, decode};
+use super::encoding::{Undecodable, decode, is_utf16};
 use super::{DumpFacts, archive};
 
 /// Bytes that a dump may have, once it is decompressed: it is held in memory. The largest schemas come to a
@@ -85,6 +85,18 @@ pub enum DumpError {
         /// What decompresses it.
         program: &'static str,
     },
+    /// It is something else than a dump.
+    #[error("{} is neither SQL nor an archive of pg_dump", path.display())]
+    Binary {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is nothing in it.
+    #[error("{} is empty", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
     /// A directory that is no archive.
     #[error("{} is a directory without a {}, so it is no dump in directory format", path.display(), archive::TOC)]
     NoArchive {
@@ -115,6 +127,12 @@ impl DumpError {
             Self::UnknownCompression { path, program } => {
                 Some(format!("decompress it first: {program} -d {}", path.display()))
             }
+            Self::Binary { .. } => {
+                Some("name what `pg_dump --schema-only` or `pg_dumpall --roles-only` wrote".to_owned())
+            }
+            Self::Empty { .. } => {
+                Some("dump it again: a pg_dump that fails leaves an empty file, and says why".to_owned())
+            }
             Self::NoArchive { .. } => {
                 Some("name the directory that `pg_dump --format=directory` made".to_owned())
             }
@@ -139,12 +157,18 @@ impl DumpFile {
             .and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes))
             .map_err(failed)?;
         let bytes = decompressed(bytes, path)?;
+        if bytes.trim_ascii().is_empty() {
+            return Err(DumpError::Empty { path: path.to_owned() });
+        }
         let content = match archive::head(&bytes).map(archive::facts) {
             Some(facts) => Content::Archive(Archive {
                 facts,
                 files: vec![("archive".to_owned(), bytes)],
                 directory: false,
             }),
+            None if !is_utf16(&bytes) && bytes.contains(&0) => {
+                return Err(DumpError::Binary { path: path.to_owned() });
+            }
             None => Content::Plain(decode(bytes).map_err(|error| undecodable(path, error))?),
         };
         Ok(Self { path: path.to_owned(), content })
@@ -285,6 +309,14 @@ mod tests {
         let error = read(&gzip[..gzip.len() - 6]).unwrap_err();
         assert_eq!(error.to_string(), "cannot decompress schema.sql");
         assert!(matches!(read(b"BZh9..."), Err(DumpError::UnknownCompression { program: "bzip2", .. })));
+    }
+
+    #[test]
+    fn what_is_no_dump_is_told_from_a_dump() {
+        assert!(matches!(read(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"), Err(DumpError::Binary { .. })));
+        assert!(matches!(read(b" \n"), Err(DumpError::Empty { .. })));
+        let utf16: Vec<u8> = "\u{feff}SELECT 'é';".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(read(&utf16).unwrap().text(), Some("SELECT 'é';"));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //!
 //! The rules are those of psql's lexer (PostgreSQL's `psqlscan.l`): quotes, escape strings, dollar
 //! quotes, nested comments, parentheses, and `BEGIN ATOMIC … END` bodies keep a semicolon from ending
-//! a statement.
+//! a statement. A backslash outside of quotes begins a command wherever it stands.
+
+use super::tokens::{Token, tokens};
 
 /// One piece of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub enum ItemKind<'a> {
     Copy(&'a str),
     /// A backslash command of psql.
     Command,
+    /// A backslash command in the midst of a statement, such as `\gexec`; the statement is not told.
+    Inside,
 }
 
 /// A script that ends in the middle of something.
@@ -40,6 +44,9 @@ struct Cutter<'a> {
     text: &'a str,
     at: usize,
     line: usize,
+    /// Whether a backslash escapes in every quoted text, as with `standard_conforming_strings` off (PostgreSQL
+    /// manual, 19.13), which psql follows.
+    escapes: bool,
 }
 
 /// Cuts a whole script.
@@ -47,7 +54,7 @@ struct Cutter<'a> {
 /// # Errors
 /// When a quote, a comment or `COPY` data does not end.
 pub fn split(text: &str) -> Result<Vec<Item<'_>>, ScriptError> {
-    let mut cutter = Cutter { text, at: 0, line: 1 };
+    let mut cutter = Cutter { text, at: 0, line: 1, escapes: false };
     let mut items = Vec::new();
     loop {
         cutter.skip_blank()?;
@@ -62,8 +69,16 @@ pub fn split(text: &str) -> Result<Vec<Item<'_>>, ScriptError> {
             cutter.advance(1);
         } else {
             let (line, start) = (cutter.line, cutter.at);
-            let end = cutter.pass_statement()?;
-            let statement = cutter.text.get(start..end).unwrap_or_default().trim_end();
+            let Some(end) = cutter.pass_statement()? else {
+                let (line, start) = (cutter.line, cutter.at);
+                cutter.pass_line();
+                items.push(Item { line, text: cutter.since(start).trim_end(), kind: ItemKind::Inside });
+                continue;
+            };
+            let statement = cutter.text.get(start..end).unwrap_or_default().trim_ascii_end();
+            if let Some(escapes) = escapes_from_here(statement) {
+                cutter.escapes = escapes;
+            }
             let kind = if copies_from_stdin(statement) {
                 ItemKind::Copy(cutter.copy_data(line)?)
             } else {
@@ -75,15 +90,28 @@ pub fn split(text: &str) -> Result<Vec<Item<'_>>, ScriptError> {
 }
 
 fn copies_from_stdin(statement: &str) -> bool {
-    let mut words = statement.split_ascii_whitespace();
-    if !words.next().is_some_and(|word| word.eq_ignore_ascii_case("copy")) {
+    if !statement.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("copy")) {
         return false;
     }
-    let words: Vec<_> = words.collect();
-    words.windows(2).any(|pair| {
-        matches!(pair, [from, stdin] if from.eq_ignore_ascii_case("from")
-            && stdin.get(..5).is_some_and(|word| word.eq_ignore_ascii_case("stdin")))
-    })
+    let is = |token: &Token, keyword: &str| token.is(statement, keyword);
+    tokens(statement)
+        .windows(2)
+        .any(|pair| matches!(pair, [from, stdin] if is(from, "from") && is(stdin, "stdin")))
+}
+
+/// What a statement says of backslashes in the quoted texts after it, if it is
+/// `SET standard_conforming_strings`.
+fn escapes_from_here(statement: &str) -> Option<bool> {
+    // Nearly every statement is something else, which is seen without cutting it into tokens.
+    if !statement.get(..4).is_some_and(|set| set.trim_ascii_end().eq_ignore_ascii_case("set")) {
+        return None;
+    }
+    let tokens = tokens(statement);
+    if !tokens.iter().any(|token| token.is(statement, "standard_conforming_strings")) {
+        return None;
+    }
+    let value = tokens.last()?.of(statement).trim_matches('\'');
+    Some(["off", "false", "no", "0"].iter().any(|off| value.eq_ignore_ascii_case(off)))
 }
 
 impl<'a> Cutter<'a> {
@@ -111,12 +139,18 @@ impl<'a> Cutter<'a> {
         self.advance(length);
     }
 
+    /// Passes a comment of one line. A carriage return ends it too.
+    fn line_comment(&mut self) {
+        let length = self.rest().find(['\n', '\r']).unwrap_or(self.rest().len());
+        self.advance(length);
+    }
+
     /// Passes white space and comments.
     fn skip_blank(&mut self) -> Result<(), ScriptError> {
         loop {
             match (self.peek(0), self.peek(1)) {
-                (Some(byte), _) if byte.is_ascii_whitespace() => self.advance(1),
-                (Some(b'-'), Some(b'-')) => self.pass_line(),
+                (Some(byte), _) if byte.is_ascii_whitespace() || byte == b'\x0B' => self.advance(1),
+                (Some(b'-'), Some(b'-')) => self.line_comment(),
                 (Some(b'/'), Some(b'*')) => self.block_comment()?,
                 // A byte order mark, which psql passes over too.
                 (Some(0xEF), _) if self.at == 0 && self.rest().starts_with('\u{feff}') => self.advance(3),
@@ -180,7 +214,7 @@ impl<'a> Cutter<'a> {
         };
         let name = tag.trim_matches('$');
         let is_name = !name.starts_with(|c: char| c.is_ascii_digit())
-            && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii());
         if !is_name {
             return Ok(false);
         }
@@ -194,35 +228,37 @@ impl<'a> Cutter<'a> {
         }
     }
 
-    /// Passes one statement and its semicolon; returns where its text ends.
-    fn pass_statement(&mut self) -> Result<usize, ScriptError> {
+    /// Passes one statement and its semicolon; returns where its text ends. None where a command stands in its
+    /// midst, which is then next.
+    fn pass_statement(&mut self) -> Result<Option<usize>, ScriptError> {
         let mut parentheses = 0_usize;
         // psql counts BEGIN … END only inside CREATE [OR REPLACE] {FUNCTION|PROCEDURE}.
         let mut first_words: Vec<String> = Vec::new();
         let mut atomic_depth = 0_usize;
         while let Some(byte) = self.peek(0) {
             match byte {
-                b'\'' => self.quoted(b'\'', false, "a quoted text")?,
+                b'\'' => self.quoted(b'\'', self.escapes, "a quoted text")?,
                 b'"' => self.quoted(b'"', false, "a quoted identifier")?,
-                b'-' if self.peek(1) == Some(b'-') => self.pass_line(),
+                b'-' if self.peek(1) == Some(b'-') => self.line_comment(),
+                b'\\' => return Ok(None),
                 b'/' if self.peek(1) == Some(b'*') => self.block_comment()?,
                 b'$' => {
                     if !self.dollar_quoted()? {
                         self.advance(1);
                     }
                 }
-                b'(' | b'[' => {
+                b'(' => {
                     parentheses += 1;
                     self.advance(1);
                 }
-                b')' | b']' => {
+                b')' => {
                     parentheses = parentheses.saturating_sub(1);
                     self.advance(1);
                 }
                 b';' if parentheses == 0 && atomic_depth == 0 => {
                     let end = self.at;
                     self.advance(1);
-                    return Ok(end);
+                    return Ok(Some(end));
                 }
                 _ if byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80 => {
                     let start = self.at;
@@ -252,7 +288,7 @@ impl<'a> Cutter<'a> {
                 _ => self.advance(1),
             }
         }
-        Ok(self.at)
+        Ok(Some(self.at))
     }
 
     /// Takes the lines up to `\.`, right after the line of the statement.
@@ -314,6 +350,38 @@ mod tests {
         assert_eq!(items[0].kind, ItemKind::Command);
         assert_eq!(items[1].kind, ItemKind::Copy("1\tx;y\n"));
         assert_eq!((items[3].line, items[3].text), (7, "SELECT 1"));
+    }
+
+    #[test]
+    fn only_parentheses_comments_and_quotes_of_psql_count() {
+        let script = "CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2);\nSELECT a[1;\nSELECT 1 */*;*/ 2 - -- ;\r;\n\
+                      SELECT $→$;$→$, a$b$, U&'\\', \"a;\"\"b\nc\"";
+        let lines: Vec<_> = texts(script).iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn backslashes_escape_while_the_dump_says_so() {
+        let script = "SELECT 'a\\';\nSET standard_conforming_strings = off;\nSELECT 'b\\';';\n\
+                      SET standard_conforming_strings = on;\nSELECT 'c\\';";
+        let lines: Vec<_> = texts(script).iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_command_ends_a_statement_wherever_it_stands() {
+        let items = split("SELECT 'x \\y',\n 2 \\gexec\nSELECT 1;").unwrap();
+        assert_eq!((items[0].kind, items[0].line, items[0].text), (ItemKind::Inside, 2, "\\gexec"));
+        assert_eq!(items[1].text, "SELECT 1");
+    }
+
+    #[test]
+    fn windows_files_are_read() {
+        let script = "\u{feff}-- dumped;\r\nCOPY t(a)FROM stdin;\r\n1\\.\r\n\\.\r\n\\connect a\r\nSELECT 1;";
+        let items = split(script).unwrap();
+        assert_eq!(items[0].kind, ItemKind::Copy("1\\.\r\n"));
+        assert_eq!(items[1].text, "\\connect a");
+        assert_eq!((items[2].line, items.len()), (6, 3));
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub fn tokens(text: &str) -> Vec<Token> {
     let mut at = 0;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
         let first = rest.chars().next().unwrap_or_default();
-        if first.is_whitespace() {
+        if is_space(first) {
             at += first.len_utf8();
             continue;
         }
@@ -71,7 +71,7 @@ pub fn tokens(text: &str) -> Vec<Token> {
 fn token(rest: &str, first: char) -> (TokenKind, usize) {
     let after = |bytes: usize| rest.get(bytes..).unwrap_or_default();
     match first {
-        '-' if rest.starts_with("--") => (TokenKind::Comment, rest.find('\n').unwrap_or(rest.len())),
+        '-' if rest.starts_with("--") => (TokenKind::Comment, rest.find(['\n', '\r']).unwrap_or(rest.len())),
         '/' if rest.starts_with("/*") => (TokenKind::Comment, comment(rest)),
         '\'' => (TokenKind::Text, quoted(rest, '\'', false)),
         '"' => (TokenKind::Quoted, quoted(rest, '"', false)),
@@ -88,12 +88,21 @@ fn token(rest: &str, first: char) -> (TokenKind, usize) {
                 (if digits > 0 { TokenKind::Parameter } else { TokenKind::Sign }, 1 + digits)
             }
         },
-        c if c.is_alphabetic() || c == '_' => {
-            (TokenKind::Word, span(rest, |c| c.is_alphanumeric() || c == '_' || c == '$'))
+        c if c.is_ascii_alphabetic() || c == '_' || !c.is_ascii() => {
+            (TokenKind::Word, span(rest, |c| is_name(c) || c == '$'))
         }
         c if c.is_ascii_digit() => (TokenKind::Number, span(rest, |c| c.is_ascii_alphanumeric() || c == '.')),
         c => (TokenKind::Sign, c.len_utf8()),
     }
+}
+
+/// White space is ASCII's; every character beyond ASCII may be part of a name (PostgreSQL's `scan.l`).
+fn is_space(c: char) -> bool {
+    c.is_ascii_whitespace() || c == '\x0B'
+}
+
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii()
 }
 
 fn span(text: &str, belongs: impl Fn(char) -> bool) -> usize {
@@ -136,9 +145,8 @@ fn quoted(text: &str, quote: char, escapes: bool) -> usize {
 fn dollar_quoted(text: &str) -> Option<usize> {
     let tag = text.get(..text.get(1..)?.find('$')? + 2)?;
     let name = tag.trim_matches('$');
-    let is_name = !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.chars().all(|c| c.is_alphanumeric() || c == '_');
-    if !is_name {
+    let name_allowed = !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(is_name);
+    if !name_allowed {
         return None;
     }
     let body = text.get(tag.len()..)?;

@@ -118,10 +118,15 @@ fn first_with_rows(contents: &str) -> Option<String> {
     })
 }
 
-/// A failure while the server is gone is explained by the server's log.
+/// A failure while the server is gone, or has lost a process, is explained by the server's log.
 async fn with_log(failure: Failure, sandbox: &Sandbox) -> Failure {
-    match sandbox.log_if_gone().await {
-        Some(log) => failure.hint(format!("the server itself has ended; the end of its log:\n{log}")),
+    if let Some(log) = sandbox.log_if_gone().await {
+        return failure.hint(format!("the server itself has ended; the end of its log:\n{log}"));
+    }
+    match sandbox.crash().await {
+        Some(line) => failure.hint(format!("the server says: {line}")).hint(
+            "a process that signal 9 ends has used up the memory (in Docker 4 GB): ask for fewer rows under [data]",
+        ),
         None => failure,
     }
 }

@@ -32,7 +32,7 @@ use crate::programs::Launcher;
 use clones::Found;
 pub use clones::remove_older as remove_older_clones;
 use engine::Engine;
-pub use image::MAJORS;
+pub use image::{MAJORS, built_by};
 pub use reach::Reach;
 
 /// The port in the name of the socket, and the one in the containers' network.

@@ -88,6 +88,8 @@ pub enum SandboxError {
         image: String,
         /// The version of PostgreSQL that it was wanted for.
         major: Option<u32>,
+        /// The versions of which an image is here.
+        found: Vec<u32>,
         /// Why it cannot be pulled.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,

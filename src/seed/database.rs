@@ -4,6 +4,7 @@
 
 use super::{MAINTENANCE_DATABASE, SeedPlan, tablespaces};
 use crate::dump::{DatabaseStated, PlainDump, Word, database_stated, split, words_at};
+use crate::identifiers::quote_literal;
 use crate::observations::Skipped;
 use crate::postgres::{QueryFailure, SPARE_DATABASE, Session};
 
@@ -28,17 +29,21 @@ pub(super) async fn create(
     if is_there {
         return Ok(());
     }
-    if let Some((statement, _)) = stated {
+    if let Some((statement, stated)) = stated {
         for tablespace in tablespaces_of(&statement) {
             tablespaces::make(root, &tablespace, skipped).await?;
         }
-        match root.run(&statement).await {
-            Ok(_) => return Ok(()),
-            Err(failure) => skipped.push(Skipped {
-                object: format!("the locale and encoding of the database {}", plan.database),
-                error: failure.message,
-            }),
+        let Err(failure) = root.run(&statement).await else {
+            return Ok(());
+        };
+        // A newer pg_dump says the same of an older server's database in words that this one does not know.
+        if !stated.otherwise && root.run(&in_old_words(&name, &stated)).await.is_ok() {
+            return Ok(());
         }
+        skipped.push(Skipped {
+            object: format!("the locale and encoding of the database {}", plan.database),
+            error: failure.message,
+        });
     }
     let owner = plan.bootstrap.quoted();
     root.run(&format!("CREATE DATABASE {name} OWNER {owner} TEMPLATE template0")).await.map(drop)
@@ -57,6 +62,19 @@ fn stated(plan: &SeedPlan, schema: &[PlainDump]) -> Option<(String, DatabaseStat
     let (range, _) = words_at(statement).into_iter().nth(2)?;
     let (before, after) = (statement.get(..range.start)?, statement.get(range.end..)?);
     Some((format!("{before}{}{after}", plan.database.quoted()), stated))
+}
+
+/// `CREATE DATABASE` as every version understands it.
+fn in_old_words(name: &str, stated: &DatabaseStated) -> String {
+    let mut statement = format!("CREATE DATABASE {name} TEMPLATE template0");
+    for (option, value) in
+        [("ENCODING", &stated.encoding), ("LC_COLLATE", &stated.collate), ("LC_CTYPE", &stated.ctype)]
+    {
+        if let Some(value) = value {
+            statement.push_str(&format!(" {option} {}", quote_literal(value)));
+        }
+    }
+    statement
 }
 
 /// The tablespaces that a statement names.

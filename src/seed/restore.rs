@@ -31,6 +31,8 @@ const WITH_EVENT_TRIGGERS: &str = "SELECT pg_catalog.set_config('event_triggers'
      WHERE pg_catalog.current_setting('server_version_num')::integer >= 170000";
 /// SQLSTATE `undefined_object`: among others, a role that does not exist.
 const UNDEFINED_OBJECT: &str = "42704";
+/// SQLSTATE `invalid_parameter_value`: among others, of a setting, or of a role that a session is to become.
+const INVALID_VALUE: &str = "22023";
 
 /// A session that restores, and what it was told.
 pub(super) struct Restore<'a> {
@@ -62,6 +64,8 @@ struct Restoring<'r, 'a> {
     under_way: VecDeque<(&'r Item<'r>, Sent)>,
     /// Whether something is missing that later statements may build on.
     incomplete: bool,
+    /// The line on which the dump has dropped what it then makes.
+    drops_until: usize,
 }
 
 impl Restore<'_> {
@@ -78,8 +82,10 @@ impl Restore<'_> {
         self.session.run(WITH_EVENT_TRIGGERS).await.map_err(whole)?;
         let roles = super::roles(self.session).await.map_err(whole)?.into_iter().collect();
         let treatments = Treatments::new(dump, self.database, self.rows);
+        let drops_until = outcome::drops_until(&items);
+        let under_way = VecDeque::new();
         let mut restoring =
-            Restoring { restore: self, dump, roles, under_way: VecDeque::new(), incomplete: false };
+            Restoring { restore: self, dump, roles, under_way, incomplete: false, drops_until };
         restoring.all(&items, treatments).await?;
         // A dump leaves its settings behind, and may have become another role.
         self.session.run("RESET SESSION AUTHORIZATION; RESET ALL").await.map(drop).map_err(whole)
@@ -167,7 +173,7 @@ impl<'r> Restoring<'r, '_> {
         self.wait_for(0).await?;
         let mut result = self.restore.session.run(sql).await;
         if let Err(failure) = &result
-            && failure.sqlstate.as_str() == UNDEFINED_OBJECT
+            && names_no_role(failure, item.text)
             && self.make_roles(item.text).await
         {
             result = self.restore.session.run(sql).await;
@@ -202,6 +208,17 @@ impl<'r> Restoring<'r, '_> {
             sink.send(Bytes::copy_from_slice(piece)).await.map_err(failed)?;
         }
         sink.finish().await.map(drop).map_err(failed)
+    }
+}
+
+/// Whether a statement may have failed because of a role that is not there: of one that a session is to become it is
+/// the value that is wrong.
+fn names_no_role(failure: &QueryFailure, statement: &str) -> bool {
+    let becomes = || words(statement).first().is_some_and(|word| word.is("set"));
+    match failure.sqlstate.as_str() {
+        UNDEFINED_OBJECT => true,
+        INVALID_VALUE => becomes(),
+        _ => false,
     }
 }
 

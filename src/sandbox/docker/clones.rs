@@ -106,6 +106,16 @@ struct Kept {
     used: SystemTime,
 }
 
+/// A clone or an image with packages that was old, and whether it is gone.
+pub struct Old {
+    /// The image.
+    pub name: String,
+    /// Whether it is an image with packages, rather than a clone.
+    pub packages: bool,
+    /// Whether it is gone. One that a container is made of stays.
+    pub gone: bool,
+}
+
 /// The images with a label of ours, the one that was used last first.
 async fn all(docker: &Docker, label: &str) -> Vec<Kept> {
     let filters = HashMap::from([("label", vec![label])]);
@@ -135,17 +145,21 @@ async fn remove(docker: &Docker, kept: &Kept) -> bool {
     docker.remove_image(&kept.name, None::<RemoveImageOptions>, None).await.is_ok()
 }
 
-/// Removes the clones, and the images with packages, that were last used longer ago than this. Says which, and
-/// whether they are gone.
-pub async fn remove_older(docker: &Docker, age: Duration, dry_run: bool) -> Vec<(String, bool)> {
+/// Removes the clones, and the images with packages, that were last used longer ago than this.
+pub async fn remove_older(docker: &Docker, age: Duration, dry_run: bool) -> Vec<Old> {
     let mut removed = Vec::new();
     let now = SystemTime::now();
-    let mut images = all(docker, SEED).await;
-    images.extend(all(docker, packages::LABEL).await);
-    for kept in images {
+    // Clones first: they are made of the images with packages. Each has the labels of what it is made of.
+    let mut images: Vec<_> = all(docker, SEED).await.into_iter().map(|kept| (kept, false)).collect();
+    for kept in all(docker, packages::LABEL).await {
+        if !images.iter().any(|(clone, _)| clone.name == kept.name) {
+            images.push((kept, true));
+        }
+    }
+    for (kept, packages) in images {
         if now.duration_since(kept.used).is_ok_and(|since| since >= age) {
             let gone = dry_run || remove(docker, &kept).await;
-            removed.push((kept.name, gone));
+            removed.push(Old { name: kept.name, packages, gone });
         }
     }
     removed

@@ -62,10 +62,27 @@ pub(super) async fn had(
     let mut progress = std::pin::pin!(docker.create_image(Some(options), None, None));
     while let Some(step) = progress.next().await {
         if let Err(error) = step {
-            return Err(SandboxError::NoImage { image: image.to_owned(), major, source: Box::new(error) });
+            let tag = |image: &String| image.rsplit(':').next()?.parse().ok();
+            let found = present(docker).await.iter().filter_map(tag).collect();
+            return Err(SandboxError::NoImage {
+                image: image.to_owned(),
+                major,
+                found,
+                source: Box::new(error),
+            });
         }
     }
     Ok(image.to_owned())
+}
+
+/// The label with the hash of the script that built one of ours.
+const BUILD: &str = "thirdrun.build";
+
+/// The script that built our image of a version, by its hash; none where the engine has no such image.
+pub async fn built_by(docker: &Docker, major: u32) -> Option<String> {
+    let inspected = docker.inspect_image(&format!("{OWN}:{major}")).await.ok()?;
+    let label = inspected.config.and_then(|config| config.labels?.remove(BUILD));
+    Some(label.unwrap_or_default())
 }
 
 /// Our images that the engine has, and the official ones: for `doctor`.

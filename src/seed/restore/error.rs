@@ -104,7 +104,7 @@ pub(super) fn without_rows(dump: &PlainDump, items: &[Item<'_>]) -> Result<(), R
     let has_rows = |item: &&Item<'_>| match item.kind {
         ItemKind::Copy(data) => !data.is_empty(),
         ItemKind::Statement => is_insert(item.text),
-        ItemKind::Command => false,
+        ItemKind::Command | ItemKind::Inside => false,
     };
     match items.iter().find(has_rows) {
         Some(item) => Err(RestoreError::Rows {

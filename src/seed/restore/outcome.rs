@@ -1,8 +1,8 @@
 //! What a statement that failed comes to: an error, something to note, or nothing.
 
 use super::error::statement_error;
-use super::{RestoreError, Restoring, UNDEFINED_OBJECT, called};
-use crate::dump::{Item, Word, words};
+use super::{INVALID_VALUE, RestoreError, Restoring, UNDEFINED_OBJECT, called};
+use crate::dump::{Item, ItemKind, Word, words};
 use crate::observations::Skipped;
 use crate::postgres::QueryFailure;
 
@@ -18,6 +18,8 @@ const STILL_NEEDED: [&str; 2] = ["2BP01", "55006"];
 /// SQLSTATEs of an extension or a language whose files are not installed: `feature_not_supported`,
 /// `undefined_file`.
 const NO_FILES: [&str; 2] = ["0A000", "58P01"];
+/// SQLSTATE `syntax_error`: among others, a parameter of a subscription that an older server does not know.
+const SYNTAX: &str = "42601";
 /// SQLSTATEs of something that is not there: an object, table, function, column, schema; or whose type is only
 /// announced (`wrong_object_type`).
 const NOT_THERE: [&str; 6] = [UNDEFINED_OBJECT, "42P01", "42883", "42703", "3F000", "42809"];
@@ -29,7 +31,13 @@ impl Restoring<'_, '_> {
         let code = failure.sqlstate.as_str();
         let not_there = NOT_THERE.contains(&code);
         let is_there = is_in_every_database(&words) && [DUPLICATE_OBJECT, DUPLICATE_SCHEMA].contains(&code);
-        if is_there || self.is_bootstrap_again(&words, code) || (drops(&words) && not_there) {
+        let first_drops = item.line < self.drops_until && replaces_view(&words);
+        let is_gone = (drops(&words) || first_drops) && not_there;
+        if is_there || is_gone || self.is_bootstrap_again(&words, code) {
+            return Ok(());
+        }
+        // Those that `pg_dump` begins with say nothing of the clone.
+        if not_there && words.first().is_some_and(|set| set.is("set")) && is_timeout(&words) {
             return Ok(());
         }
         match self.left_out(item, &words, code) {
@@ -44,10 +52,20 @@ impl Restoring<'_, '_> {
         if code == NO_DATABASE {
             return Some(called(item));
         }
-        if code == UNDEFINED_OBJECT
+        if [UNDEFINED_OBJECT, INVALID_VALUE].contains(&code)
             && let Some(setting) = setting(words)
         {
             return Some(format!("setting {setting}"));
+        }
+        if code == INVALID_VALUE && alters_options(words) {
+            return Some(called(item));
+        }
+        if [UNDEFINED_OBJECT, SYNTAX].contains(&code)
+            && words.iter().take(3).any(|word| word.is("subscription"))
+        {
+            let creates = words.first().is_some_and(|word| word.is("create"));
+            let name = words.get(2).and_then(Word::identifier).unwrap_or_default();
+            return Some(if creates { format!("subscription {name}") } else { called(item) });
         }
         if self.restore.skip_missing_extensions
             && NO_FILES.contains(&code)
@@ -81,6 +99,41 @@ fn is_in_every_database(words: &[Word]) -> bool {
     creates && (schema || language)
 }
 
+/// The line on which a dump begins to make what it has dropped before (`pg_dump --clean`); 0 where it drops nothing.
+pub(super) fn drops_until(items: &[Item<'_>]) -> usize {
+    let mut any = false;
+    for item in items {
+        if item.kind == ItemKind::Command {
+            continue;
+        }
+        let words = words(item.text);
+        let passed = words.first().is_some_and(|word| word.is("set") || word.is("select"));
+        any |= drops(&words);
+        if !passed && !drops(&words) && !replaces_view(&words) {
+            return if any { item.line } else { 0 };
+        }
+    }
+    0
+}
+
+/// `CREATE OR REPLACE VIEW`, which takes the place of a `DROP` where things need each other in a circle: what needs
+/// the view goes first, and the view is dropped after it.
+fn replaces_view(words: &[Word]) -> bool {
+    let wanted = ["create", "or", "replace", "view"];
+    words.len() > wanted.len() && words.iter().zip(wanted).all(|(word, wanted)| word.is(wanted))
+}
+
+/// Whether a statement changes the options in parentheses of an object or a column.
+fn alters_options(words: &[Word]) -> bool {
+    let is_set = |pair: &[Word]| matches!(pair, [set, Word::Sign('(')] if set.is("set"));
+    words.first().is_some_and(|word| word.is("alter")) && words.windows(2).any(is_set)
+}
+
+/// Whether a statement sets one of the times after which a server gives up.
+fn is_timeout(words: &[Word]) -> bool {
+    setting(words).is_some_and(|name| name.ends_with("_timeout"))
+}
+
 /// Whether a statement takes something away, as `pg_dump --clean` does before it makes it anew.
 fn drops(words: &[Word]) -> bool {
     let first = |keyword: &str| words.first().is_some_and(|word| word.is(keyword));
@@ -99,7 +152,8 @@ fn setting(words: &[Word]) -> Option<&str> {
         _ => return None,
     };
     let mut rest = words.iter().skip(at + 1).skip_while(|word| word.is("session") || word.is("local"));
-    rest.next().and_then(Word::identifier)
+    // `SET ROLE` and `SET SESSION AUTHORIZATION` are no settings.
+    rest.next().and_then(Word::identifier).filter(|name| !["role", "authorization"].contains(name))
 }
 
 /// The extension or language that a statement creates.
@@ -120,6 +174,7 @@ fn missing(words: &[Word]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dump::split;
 
     #[test]
     fn settings_are_found_wherever_they_are_set() {
@@ -128,6 +183,23 @@ mod tests {
         assert_eq!(of("ALTER ROLE a IN DATABASE b SET x TO 'y'").as_deref(), Some("x"));
         assert_eq!(of("ALTER DATABASE b SET \"a.b\" TO 'y'").as_deref(), Some("a.b"));
         assert_eq!(of("ALTER TABLE a SET SCHEMA b"), None);
+    }
+
+    #[test]
+    fn drops_are_what_a_dump_begins_with() {
+        let until = |text: &str| drops_until(&split(text).unwrap());
+        let clean = "SET a = 1;\nDROP TABLE a;\nCREATE OR REPLACE VIEW b AS SELECT 1;\n\\connect c\nDROP VIEW b;\n\
+                     CREATE TABLE a ();\nCREATE OR REPLACE VIEW b AS SELECT 1;";
+        assert_eq!(until(clean), 6);
+        assert_eq!(until("CREATE OR REPLACE VIEW b AS SELECT 1;\nCREATE TABLE a ();"), 0);
+    }
+
+    #[test]
+    fn becoming_a_role_is_no_setting() {
+        assert_eq!(setting(&words("SET SESSION AUTHORIZATION 'a'")), None);
+        assert_eq!(setting(&words("SET LOCAL ROLE a")), None);
+        assert!(alters_options(&words("ALTER TABLE ONLY a ALTER COLUMN b SET (c=1)")));
+        assert!(!alters_options(&words("ALTER TABLE a SET SCHEMA b")));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use super::error::{is_insert, table_of};
-use crate::dump::{Item, ItemKind, PlainDump, Word, databases_stated, without_stored_hash, words_at};
+use crate::dump::{
+    Item, ItemKind, PlainDump, Word, databases_stated, every_server_has, without_stored_hash, words_at,
+};
 use crate::identifiers::{DatabaseName, RoleName, quote_identifier};
 use crate::observations::Skipped;
 use crate::seed::DataInDump;
@@ -49,7 +51,11 @@ impl Treatments {
     pub(super) fn new(dump: &PlainDump, database: &DatabaseName, rows: DataInDump) -> Self {
         let stated: Vec<DatabaseName> = databases_stated(&dump.text).collect();
         // Where one has the clone's name already, no other stands for it.
-        let original = if stated.contains(database) { None } else { stated.into_iter().next() };
+        let original = if stated.contains(database) {
+            None
+        } else {
+            stated.into_iter().find(|name| !every_server_has(name.as_str()))
+        };
         Self { database: database.clone(), original, rows, elsewhere: false }
     }
 
@@ -58,6 +64,7 @@ impl Treatments {
         match item.kind {
             ItemKind::Command => self.command(item),
             _ if self.elsewhere => Treatment::Nothing,
+            ItemKind::Inside => Treatment::NotUnderstood,
             ItemKind::Copy(_) if self.rows == DataInDump::Skip => left_out_rows(item),
             ItemKind::Copy(data) => Treatment::Copy(data),
             ItemKind::Statement => self.statement(item),
@@ -118,7 +125,7 @@ impl Treatments {
         match name(1) {
             "database" if is(0, "create") || is(0, "drop") => {
                 // It is there already: a server cannot be without one.
-                if self.is_clone(name(2)) || is(2, "if") {
+                if self.is_clone(name(2)) || is(2, "if") || every_server_has(name(2)) {
                     Treatment::Nothing
                 } else {
                     self.other(&format!("database {}", name(2)))
