@@ -4,10 +4,8 @@ mod images;
 
 use crate::cli::DoctorArgs;
 use crate::failure::{Exit, Failure};
-use bollard::Docker;
-
-use crate::sandbox::docker::engine::Engine;
-use crate::sandbox::docker::{self, engine};
+use crate::sandbox::docker::engine::{self, Engine};
+use crate::sandbox::docker::{self, Docker};
 use crate::sandbox::{SandboxError, local};
 
 /// Runs `thirdrun doctor`.

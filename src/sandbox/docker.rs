@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::Docker;
+pub use bollard::Docker;
 use bollard::models::{ContainerCreateBody, HostConfig};
 
 use super::kept::{Begun, Claim, Key};

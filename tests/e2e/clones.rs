@@ -193,9 +193,9 @@ fn gc_removes_old_ones(backend: Backend) -> Result<(), Failed> {
     }
     same(
         "a dry run",
-        old(&["--dry-run"]).expect(0, &[])?.out.contains(&format!("would remove {name}")),
+        old(&["--dry-run"]).expect(0, &[])?.out.contains(&format!("would remove the clone {name}")),
         true,
     )?;
-    same("removal", old(&[]).expect(0, &[])?.out.contains(&format!("removed {name}")), true)?;
+    same("removal", old(&[]).expect(0, &[])?.out.contains(&format!("removed the clone {name}")), true)?;
     same("found after it", kept.finds(backend, &[])?, false)
 }

@@ -2,14 +2,13 @@
 
 use std::process::Stdio;
 
-use bollard::Docker;
 use sha2::{Digest as _, Sha256};
 
 use crate::commands::contain::contain;
 use crate::failure::{Exit, Failure};
 use crate::progress::Progress;
 use crate::sandbox::Scope;
-use crate::sandbox::docker::{MAJORS, built_by, images};
+use crate::sandbox::docker::{Docker, MAJORS, built_by, images};
 
 /// The script that builds them.
 const BUILD: &str = include_str!("../../../images/build");
