@@ -98,7 +98,12 @@ async fn within(name: &str, file: &Path, scope: &Scope) -> Result<(), Failed> {
         for table in outcome.without_rows {
             wrong.push(format!("{rows}: {}: {}", table.table, table.reason));
         }
-        for (table, count) in counts(&session).await {
+        let counts = counts(&session).await;
+        if counts.is_empty() {
+            return Err("psql made no table of the schema".into());
+        }
+        eprintln!("{name}: {} tables, {rows} rows each", counts.len());
+        for (table, count) in counts {
             let most = FEWER.iter().find(|(of, label, _)| *of == name && *label == table);
             let wanted = most.map_or(rows, |(_, _, most)| rows.min(*most));
             if count != wanted {

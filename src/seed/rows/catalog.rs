@@ -47,6 +47,8 @@ pub(super) struct SequenceEntry {
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct UniqueEntry {
+    /// The index's, which is the constraint's where there is one.
+    pub(super) name: String,
     /// Column numbers, 0 for an expression.
     pub(super) columns: Vec<i16>,
     pub(super) expressions: Option<String>,
@@ -56,6 +58,7 @@ pub(super) struct UniqueEntry {
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct ForeignKeyEntry {
+    pub(super) name: String,
     pub(super) columns: Vec<String>,
     pub(super) target: i64,
     pub(super) target_name: String,

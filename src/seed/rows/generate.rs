@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::model::Table;
+use super::model::{ForeignKey, Table};
 use super::order::Step;
 use super::wishes::{Gatherer, Wishes};
 use attempt::Try;
@@ -22,21 +22,49 @@ pub(super) type Row = Vec<Option<String>>;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Refusal {
     /// The table that a row would have to reference has none.
-    NoTarget(String),
+    NoTarget {
+        table: String,
+        /// The foreign key.
+        key: String,
+    },
     /// Nothing fits the column.
-    NoValue(String),
-    /// Every row that was tried repeats another one's unique key.
-    Taken,
+    NoValue {
+        column: String,
+        /// The checks that speak of it.
+        checks: Vec<String>,
+    },
+    /// Every row that was tried is against this check.
+    Against(String),
+    /// Every row that was tried repeats another one's key of this index.
+    Taken(String),
+    /// No row was tried.
+    Untried,
     /// The partitioned table has no partition.
     NoPartition,
+}
+
+impl Refusal {
+    /// Nothing in a table can be referenced by this key.
+    pub(super) fn no_target(key: &ForeignKey) -> Self {
+        Self::NoTarget { table: key.target_name.clone(), key: key.name.clone() }
+    }
 }
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NoTarget(table) => write!(f, "its rows must reference {table}, which has none that fit"),
-            Self::NoValue(column) => write!(f, "no value could be made for its column {column}"),
-            Self::Taken => f.write_str("every row that was tried repeats a unique key"),
+            Self::NoTarget { table, key } => {
+                write!(f, "its rows must reference {table}, which has none that fit (foreign key {key})")
+            }
+            Self::NoValue { column, checks } if checks.is_empty() => {
+                write!(f, "no value could be made for its column {column}")
+            }
+            Self::NoValue { column, checks } => {
+                write!(f, "no value could be made for its column {column} (check {})", checks.join(", "))
+            }
+            Self::Against(check) => write!(f, "no row could be made that keeps the check {check}"),
+            Self::Taken(index) => write!(f, "every row that was tried repeats a unique key ({index})"),
+            Self::Untried => f.write_str("no row was tried"),
             Self::NoPartition => f.write_str("it has no partition on this server"),
         }
     }
@@ -207,17 +235,18 @@ impl<'a> Generator<'a> {
 
     /// Makes one more row and takes note of it.
     pub(super) fn row(&mut self, step: &Step, hints: &Hints, rng: &mut ChaCha8Rng) -> Result<Row, Refusal> {
-        let mut refusal = Refusal::Taken;
+        let mut refusal = Refusal::Untried;
         let mut made = false;
         for attempt in 0..TRIES {
             match Try::new(self, step, hints, attempt, rng).row() {
                 Ok(row) => {
-                    if !self.violates(step.table, &row) && !self.collides(step.table, &row) {
+                    let against = self.violates(step.table, &row).or_else(|| self.collides(step.table, &row));
+                    let Some(against) = against else {
                         self.note(step.table, &row);
                         return Ok(row);
-                    }
+                    };
                     made = true;
-                    refusal = Refusal::Taken;
+                    refusal = against;
                 }
                 Err(other) => {
                     refusal = other;
@@ -230,19 +259,19 @@ impl<'a> Generator<'a> {
         Err(refusal)
     }
 
-    fn violates(&self, at: usize, row: &Row) -> bool {
-        self.tables.get(at).is_some_and(|table| {
-            let mut checks = table.checks.iter();
-            checks.any(|check| super::eval::violated(&check.expr, &table.columns, row))
-        })
+    fn violates(&self, at: usize, row: &Row) -> Option<Refusal> {
+        let table = self.tables.get(at)?;
+        let mut checks = table.checks.iter();
+        checks
+            .find(|check| super::eval::violated(&check.expr, &table.columns, row))
+            .map(|check| Refusal::Against(check.name.clone()))
     }
 
-    fn collides(&self, at: usize, row: &Row) -> bool {
-        let (Some(table), Some(known)) = (self.tables.get(at), self.known.get(at)) else {
-            return false;
-        };
+    fn collides(&self, at: usize, row: &Row) -> Option<Refusal> {
+        let (table, known) = (self.tables.get(at)?, self.known.get(at)?);
         let mut keys = table.uniques.iter().zip(&known.taken);
-        keys.any(|(unique, taken)| key(table, unique, row).is_some_and(|key| taken.contains(&key)))
+        keys.find(|(unique, taken)| key(table, unique, row).is_some_and(|key| taken.contains(&key)))
+            .map(|(unique, _)| Refusal::Taken(unique.name.clone()))
     }
 }
 

@@ -86,6 +86,7 @@ impl Column {
 /// A unique key.
 #[derive(Debug)]
 pub(super) struct Unique {
+    pub(super) name: String,
     pub(super) columns: Vec<usize>,
     pub(super) predicate: Option<Expr>,
     pub(super) nulls_equal: bool,
@@ -96,6 +97,7 @@ pub(super) struct Unique {
 /// A foreign key.
 #[derive(Debug)]
 pub(super) struct ForeignKey {
+    pub(super) name: String,
     pub(super) columns: Vec<usize>,
     /// The referenced table; none if rows are not made for it.
     pub(super) target: Option<usize>,
@@ -166,6 +168,7 @@ pub(super) fn build(catalog: Catalog) -> Vec<Table> {
                 columns.sort_unstable();
                 columns.dedup();
                 Unique {
+                    name: unique.name.clone(),
                     columns,
                     predicate: unique.predicate.as_deref().map(expr::parse),
                     nulls_equal: unique.nulls_equal,
@@ -179,6 +182,7 @@ pub(super) fn build(catalog: Catalog) -> Vec<Table> {
             .map(|key| {
                 let target = positions.get(&key.target);
                 ForeignKey {
+                    name: key.name.clone(),
                     columns: key
                         .columns
                         .iter()

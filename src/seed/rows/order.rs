@@ -70,6 +70,7 @@ mod tests {
             .iter()
             .map(|(_, nullable)| Column { not_null: !nullable, ..Column::plain("c", Kind::Bool.into()) });
         let keys = references.iter().enumerate().map(|(at, (target, _))| ForeignKey {
+            name: String::new(),
             columns: vec![at],
             target: Some(*target),
             target_name: String::new(),

@@ -47,6 +47,7 @@ FROM (
         ), '[]'::pg_catalog.json) AS columns,
         COALESCE((
             SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+                'name', x.relname,
                 'columns', (
                     SELECT pg_catalog.json_agg(u.k ORDER BY u.at)
                     FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS u (k, at)
@@ -62,6 +63,7 @@ FROM (
         ), '[]'::pg_catalog.json) AS uniques,
         COALESCE((
             SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+                'name', k.conname,
                 'columns', (
                     SELECT pg_catalog.json_agg(own.attname ORDER BY u.at)
                     FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY AS u (n, at)

@@ -189,7 +189,7 @@ impl<'t, 'a> Try<'t, 'a> {
         if own && empty && key.columns.iter().all(|at| self.cells.get(*at).is_some_and(Option::is_none)) {
             return Ok(false);
         }
-        Err(Refusal::NoTarget(key.target_name.clone()))
+        Err(Refusal::no_target(key))
     }
 
     fn leave_null(&mut self, key: &ForeignKey, open: &[usize]) {
@@ -291,7 +291,13 @@ impl<'t, 'a> Try<'t, 'a> {
             None if nullable => Ok(None),
             None => match &column.default {
                 Some(default) => Ok(Some(default.clone())),
-                None => Err(Refusal::NoValue(column.name.clone())),
+                None => {
+                    let checks = self.table.checks.iter().filter(|check| check.columns.contains(&at));
+                    Err(Refusal::NoValue {
+                        column: column.name.clone(),
+                        checks: checks.map(|check| check.name.clone()).collect(),
+                    })
+                }
             },
         }
     }

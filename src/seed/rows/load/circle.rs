@@ -9,7 +9,7 @@ use super::{Loader, Trouble, count};
 impl Loader<'_, '_> {
     /// Fills tables that reference each other in a circle: all rows are made before any is loaded.
     pub(super) async fn circle(&mut self, steps: &[Step]) -> Result<(), RowsError> {
-        let mut trouble = Trouble::Refused(Refusal::Taken);
+        let mut trouble = Trouble::Refused(Refusal::Untried);
         for salt in 0..3 {
             self.run("SAVEPOINT thirdrun_circle").await?;
             let mut made: Vec<(usize, Vec<Row>)> = Vec::new();
@@ -45,7 +45,7 @@ impl Loader<'_, '_> {
             let mut rng = self.dice(step.table, salt);
             self.generator.mark(step.table);
             let mut rows = Vec::new();
-            let mut refusal = Refusal::Taken;
+            let mut refusal = Refusal::Untried;
             for _ in 0..self.wanted.get(step.table).copied().unwrap_or_default() {
                 match self.generator.row(step, &Hints::default(), &mut rng) {
                     Ok(row) => rows.push(row),
@@ -79,10 +79,10 @@ impl Loader<'_, '_> {
     /// Fills in a foreign key that was left open: row by row, so that unique ones stay unique.
     fn settle(&self, key: &ForeignKey, rows: &mut [Row]) -> Result<(), Refusal> {
         let known = key.target.and_then(|at| self.generator.known.get(at));
-        let known = known.ok_or_else(|| Refusal::NoTarget(key.target_name.clone()))?;
+        let known = known.ok_or_else(|| Refusal::no_target(key))?;
         let mut targets = known.pool.iter().cycle();
         for row in rows {
-            let target = targets.next().ok_or_else(|| Refusal::NoTarget(key.target_name.clone()))?;
+            let target = targets.next().ok_or_else(|| Refusal::no_target(key))?;
             for (column, from) in key.columns.iter().zip(&key.target_columns) {
                 let value = known.places.get(*from).copied().flatten().and_then(|place| target.get(place));
                 if let (Some(cell), Some(value)) = (row.get_mut(*column), value) {
