@@ -19,7 +19,7 @@ test: ## all tests, on every backend that this machine has
 check: ## format and lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	@if command -v shellcheck >/dev/null; then shellcheck images/build tests/prepare tests/schemas/fetch benches/run .ci/run; fi
+	@if command -v shellcheck >/dev/null; then shellcheck -x images/build tests/prepare tests/schemas/fetch benches/run benches/clones .ci/run; fi
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check bans licenses sources; fi
 
 bench: ## thirdrun against a bare server, side by side
