@@ -6,7 +6,7 @@ use super::{DumpFile, SeedPlan};
 use crate::dump::Content;
 
 /// Changes whenever the same plan makes another clone than before.
-const KIND: &str = "thirdrun clone 1";
+const KIND: &str = "thirdrun clone 2";
 
 impl SeedPlan {
     /// A text that is the same for two plans exactly when their clones are: a hash of the dumps and of everything
