@@ -15,6 +15,9 @@ pub const TESTS: &[Test] = &[
     ("bad_input::dump_that_cannot_be_restored", dump_that_cannot_be_restored),
     ("bad_input::role_that_does_not_exist", role_that_does_not_exist),
     ("bad_input::damaged_archive", damaged_archive),
+    ("bad_input::what_is_no_dump", what_is_no_dump),
+    ("bad_input::a_dump_of_a_part", a_dump_of_a_part),
+    ("bad_input::a_version_that_is_not_here", a_version_that_is_not_here),
     ("bad_input::contradictions_in_the_rehearsal_file", contradictions_in_the_rehearsal_file),
     ("bad_input::setting_that_the_server_refuses", setting_that_the_server_refuses),
     ("bad_input::outputs_that_do_not_pair", outputs_that_do_not_pair),
@@ -121,6 +124,45 @@ fn damaged_archive(backend: Backend) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new(IMPORTER);
     rehearsal.file("s.sql", "SELECT 1").file("schema.sql", "PGDMP\u{1}\u{e}");
     rehearsal.check(backend, &["s.sql"]).expect(4, &["schema.sql cannot be read", "pg_restore"]).map(drop)
+}
+
+fn what_is_no_dump(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(IMPORTER);
+    rehearsal.file("s.sql", "SELECT 1");
+    for (text, said) in [
+        ("", "schema.sql is empty"),
+        ("\u{1}PNG\r\n\0\0\0\rIHDR", "schema.sql is neither SQL nor an archive of pg_dump"),
+        ("Dear reader,\nthis is a letter.", "a schema is what `pg_dump --schema-only` writes"),
+        ("SELECT 'CREATE TABLE a ()'\n\\gexec", "schema.sql:2: the psql command \\gexec is not understood"),
+    ] {
+        rehearsal.file("schema.sql", text).check(backend, &["s.sql"]).expect(4, &[said, "help: "])?;
+    }
+    std::fs::create_dir(rehearsal.path("dumps"))?;
+    rehearsal
+        .check(backend, &["s.sql", "--schema", "dumps"])
+        .expect(4, &["dumps is a directory without a toc.dat", "--format=directory"])?;
+    rehearsal.file("schema.sql", "SELECT 1;").file("roles.sql", "PGDMP\u{1}\u{e}");
+    rehearsal.check(backend, &["s.sql"]).expect(2, &["roles.sql is an archive", "pg_dumpall"]).map(drop)
+}
+
+fn a_dump_of_a_part(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(IMPORTER);
+    rehearsal.file("s.sql", "SELECT 1").file("schema.sql", "CREATE TABLE a (i other.mood);");
+    let said = ["schema.sql:1: 3F000: schema \"other\" does not exist", "dump the whole database"];
+    rehearsal.check(backend, &["s.sql"]).expect(4, &said).map(drop)
+}
+
+fn a_version_that_is_not_here(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(IMPORTER);
+    rehearsal.file("s.sql", "SELECT 1").file("schema.sql", "-- Dumped from database version 9.6\nSELECT 1;");
+    // What an engine cannot pull depends on where it is.
+    let (flags, said): (&[&str], _) = match backend {
+        Backend::Local => (&["s.sql"], ["no PostgreSQL 9 was found", "rehearses on a server that is here"]),
+        Backend::Docker => {
+            (&["s.sql", "--postgres", "99"], ["the image postgres:99 is not here", "docker pull"])
+        }
+    };
+    rehearsal.check(backend, flags).expect(4, &said).map(drop)
 }
 
 fn contradictions_in_the_rehearsal_file(backend: Backend) -> Result<(), Failed> {

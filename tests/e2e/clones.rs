@@ -197,5 +197,6 @@ fn gc_removes_old_ones(backend: Backend) -> Result<(), Failed> {
         true,
     )?;
     same("removal", old(&[]).expect(0, &[])?.out.contains(&format!("removed the clone {name}")), true)?;
+    same("locks", kept.entries(|name| name.starts_with("seed-")).len(), 0)?;
     same("found after it", kept.finds(backend, &[])?, false)
 }

@@ -44,35 +44,62 @@ same roles.sql pg_dumpall --no-role-passwords DUMPALL_OPTIONS
 exit $status
 "#;
 
+/// Restores the same file with psql, beside the clone, and compares what became of both.
+const AS_PSQL_DOES: &str = r#"#!/bin/bash
+dump() { pg_dump --schema-only "$1" | grep -vE '^\\(un)?restrict'; }
+createdb --template template0 by_psql
+psql -X -q -d by_psql -f schema.sql >/dev/null 2>&1
+diff <(dump by_psql) <(dump shop)
+"#;
+
+/// Dumps of older servers that are restored into newer ones: from, by which options, into.
+const INTO_NEWER: [(u32, &str, u32); 3] = [
+    (13, "--clean", 18),
+    (15, "--no-privileges --quote-all-identifiers", 17),
+    (17, "--clean --if-exists", 18),
+];
+
+/// A test that is made of a row of a table.
+type Made = Box<dyn Fn() -> Result<(), Failed> + Send>;
+
 /// A test for each version and each way of dumping.
-pub fn all() -> Vec<(String, impl Fn() -> Result<(), Failed> + Send + 'static)> {
+pub fn all() -> Vec<(String, Made)> {
     let ways = [("alone", "", "--roles-only"), ("create", "--create", "--globals-only")];
-    let mut tests = Vec::new();
+    let mut tests: Vec<(String, Made)> = Vec::new();
     for major in MAJORS {
         for (name, dump, dumpall) in ways {
-            tests.push((format!("dumps::version_{major}_{name}"), move || {
-                restored_exactly(major, dump, dumpall)
-            }));
+            let test = move || restored_exactly(major, dump, dumpall);
+            tests.push((format!("dumps::version_{major}_{name}"), Box::new(test)));
         }
+    }
+    for (from, dump, into) in INTO_NEWER {
+        let test = move || restored_into(into, from, dump);
+        tests.push((format!("dumps::version_{from}_into_{into}"), Box::new(test)));
     }
     tests
 }
 
 fn restored_exactly(major: u32, dump: &str, dumpall: &str) -> Result<(), Failed> {
     let (schema, roles) = original(major, dump, dumpall)?;
+    let script = SCRIPT.replace("DUMP_OPTIONS", dump).replace("DUMPALL_OPTIONS", dumpall);
+    rehearsed(&schema, &roles, &script, major, &[])
+}
+
+fn restored_into(major: u32, from: u32, dump: &str) -> Result<(), Failed> {
+    let (schema, roles) = original(from, dump, "--roles-only")?;
+    rehearsed(&schema, &roles, AS_PSQL_DOES, major, &["--postgres", &major.to_string()])
+}
+
+fn rehearsed(schema: &str, roles: &str, script: &str, major: u32, flags: &[&str]) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new("");
-    rehearsal
-        .file("schema.sql", &schema)
-        .file("roles.sql", &roles)
-        .file("s.sh", &SCRIPT.replace("DUMP_OPTIONS", dump).replace("DUMPALL_OPTIONS", dumpall))
-        .file(
-            "thirdrun.toml",
-            &format!(
-                "[clone]\ndatabase = 'shop'\nsettings = {{ wal_level = 'logical' }}\n[data]\nrows = 3\n{}",
-                READER.replace("SELECT count(*) FROM public.orders", "SELECT 1")
-            ),
-        );
-    let report = rehearsal.report(Backend::Docker, &["s.sh", "--runs", "1"], 0)?;
+    rehearsal.file("schema.sql", schema).file("roles.sql", roles).file("s.sh", script).file(
+        "thirdrun.toml",
+        &format!(
+            "[clone]\ndatabase = 'shop'\nsettings = {{ wal_level = 'logical' }}\n[data]\nrows = 3\n{}",
+            READER.replace("SELECT count(*) FROM public.orders", "SELECT 1")
+        ),
+    );
+    let report = rehearsal.report(Backend::Docker, &[&["s.sh", "--runs", "1"], flags].concat(), 0)?;
     let version = report["sandbox"]["postgres"].as_str().unwrap_or_default().to_owned();
     crate::support::same("the version", version.split('.').next(), Some(major.to_string().as_str()))
 }

@@ -30,6 +30,7 @@ pub const TESTS: &[Test] = &[
 pub const DOCKER_TESTS: &[Test] = &[
     ("sandboxes::an_engine_in_a_virtual_machine_is_reached_through_a_port", reached_through_a_port),
     ("sandboxes::packages_of_extensions_are_installed", packages_of_extensions_are_installed),
+    ("sandboxes::images_that_are_there_are_not_built", images_that_are_there_are_not_built),
 ];
 
 /// Those that only a local server can be tested with.
@@ -164,6 +165,20 @@ async fn use_port(plan: &SandboxPlan, scope: &Scope) -> Result<(), Failed> {
     };
     let outcome = launcher.launch(&program).await?;
     same("psql", (outcome.ending, outcome.output.tail().contains("svc")), (Ending::Exited(0), true))
+}
+
+fn images_that_are_there_are_not_built(_: Backend) -> Result<(), Failed> {
+    let images = || {
+        let listed =
+            Command::new("docker").args(["images", "-q", "--filter", "label=thirdrun.image"]).output();
+        listed.map(|output| output.stdout)
+    };
+    let before = images()?;
+    let outcome = finish(crate::support::thirdrun().args(["doctor", "--fix"]));
+    outcome.expect(0, &[])?;
+    let said = ["the images are up to date", "there are images, so that none needs to be built"];
+    same("said", said.iter().any(|text| outcome.out.contains(text)), true)?;
+    same("images", images()? == before, true)
 }
 
 /// Needs the archive of the image's own distribution, from which `images/build` makes it.
