@@ -334,7 +334,7 @@ impl From<CaptureError> for Failure {
 
 impl From<LaunchError> for Failure {
     fn from(error: LaunchError) -> Self {
-        Self::new(Exit::Environment, &error)
+        Self::new(Exit::Environment, &error).hint_of_room(&error)
     }
 }
 

@@ -150,6 +150,7 @@ pub async fn seed(
         database: &plan.database,
         skip_missing_extensions: plan.skip_missing_extensions,
         rows: plan.in_dump,
+        roles: true,
         skipped: &mut skipped,
     };
     for dump in &dumps.roles {
@@ -157,6 +158,7 @@ pub async fn seed(
     }
     let app = login(server, &plan.database).await?;
     restore.session = &app;
+    restore.roles = false;
     for dump in &dumps.schema {
         restore.dump(dump).await?;
     }
@@ -171,6 +173,7 @@ pub async fn seed(
         database: &plan.database,
         skip_missing_extensions: false,
         rows: DataInDump::Load,
+        roles: false,
         skipped: &mut skipped,
     };
     for dump in &dumps.load {

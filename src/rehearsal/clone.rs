@@ -82,7 +82,8 @@ async fn as_sql(
     };
     let unreadable = |error| {
         Failure::from(error).within(format!("{} cannot be read", file.path.display())).hint(
-            "an archive is read by the pg_restore of its pg_dump's version or a newer one, and by no older",
+            "an archive is read by the pg_restore of its pg_dump's version or a newer one: name that version with --postgres, \
+             or dump in plain format",
         )
     };
     if rows == DataInDump::Refuse {

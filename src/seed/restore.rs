@@ -41,6 +41,8 @@ pub(super) struct Restore<'a> {
     pub(super) database: &'a DatabaseName,
     pub(super) skip_missing_extensions: bool,
     pub(super) rows: DataInDump,
+    /// Whether the session is in the database that every server has, where roles are made.
+    pub(super) roles: bool,
     /// What the clone does not have.
     pub(super) skipped: &'a mut Vec<Skipped>,
 }
@@ -81,7 +83,7 @@ impl Restore<'_> {
         // thirdrun's own sessions fire no event trigger; those of a dump do, once it has made them.
         self.session.run(WITH_EVENT_TRIGGERS).await.map_err(whole)?;
         let roles = super::roles(self.session).await.map_err(whole)?.into_iter().collect();
-        let treatments = Treatments::new(dump, self.database, self.rows);
+        let treatments = Treatments::new(dump, self.database, self.rows, self.roles);
         let drops_until = outcome::drops_until(&items);
         let under_way = VecDeque::new();
         let mut restoring =

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::error::{is_insert, table_of};
 use crate::dump::{
-    Item, ItemKind, PlainDump, Word, databases_stated, every_server_has, without_stored_hash, words_at,
+    Item, ItemKind, PlainDump, Word, databases_stated, every_server_has, without_stored_hash, words, words_at,
 };
 use crate::identifiers::{DatabaseName, RoleName, quote_identifier};
 use crate::observations::Skipped;
@@ -43,12 +43,24 @@ pub(super) struct Treatments {
     /// What the dump calls it.
     original: Option<DatabaseName>,
     rows: DataInDump,
-    /// Whether the dump has gone over to a database that the clone does not have.
-    elsewhere: bool,
+    /// Whether it is restored into the database that every server has, as roles are.
+    roles: bool,
+    place: Place,
+}
+
+/// Where a dump has gone to by `\connect`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The clone's database.
+    Clone,
+    /// One that every server has: only what belongs to the server as a whole is made from there.
+    Server,
+    /// One that the clone does not have.
+    Elsewhere,
 }
 
 impl Treatments {
-    pub(super) fn new(dump: &PlainDump, database: &DatabaseName, rows: DataInDump) -> Self {
+    pub(super) fn new(dump: &PlainDump, database: &DatabaseName, rows: DataInDump, roles: bool) -> Self {
         let stated: Vec<DatabaseName> = databases_stated(&dump.text).collect();
         // Where one has the clone's name already, no other stands for it.
         let original = if stated.contains(database) {
@@ -56,14 +68,15 @@ impl Treatments {
         } else {
             stated.into_iter().find(|name| !every_server_has(name.as_str()))
         };
-        Self { database: database.clone(), original, rows, elsewhere: false }
+        Self { database: database.clone(), original, rows, roles, place: Place::Clone }
     }
 
     /// What is done with the next piece.
     pub(super) fn of<'t>(&mut self, item: &Item<'t>) -> Treatment<'t> {
         match item.kind {
             ItemKind::Command => self.command(item),
-            _ if self.elsewhere => Treatment::Nothing,
+            _ if self.place == Place::Elsewhere => Treatment::Nothing,
+            _ if self.place == Place::Server && !is_of_server(item) => Treatment::Nothing,
             ItemKind::Inside => Treatment::NotUnderstood,
             ItemKind::Copy(_) if self.rows == DataInDump::Skip => left_out_rows(item),
             ItemKind::Copy(data) => Treatment::Copy(data),
@@ -94,10 +107,15 @@ impl Treatments {
             Some(quoted) => quoted.trim_end_matches('\'').replace("\\'", "'").replace("\\\\", "\\"),
             None => name.split_whitespace().next().unwrap_or_default().to_owned(),
         };
-        // Without a name it stays where it is; the last two are where roles are made.
-        let stays = ["", "-", "postgres", "template1"].contains(&name.as_str());
-        self.elsewhere = !stays && !self.is_clone(&name);
-        if self.elsewhere {
+        self.place = match name.as_str() {
+            // Without a name it stays where it is.
+            "" | "-" => self.place,
+            name if self.is_clone(name) => Place::Clone,
+            "postgres" | "template1" if self.roles => Place::Clone,
+            "postgres" | "template1" => Place::Server,
+            _ => Place::Elsewhere,
+        };
+        if self.place == Place::Elsewhere {
             self.other(&format!("everything in database {name}"))
         } else {
             Treatment::Nothing
@@ -167,6 +185,30 @@ impl Treatments {
     }
 }
 
+/// Whether a statement is about the server as a whole, whichever database it comes from.
+fn is_of_server(item: &Item<'_>) -> bool {
+    let words = words(item.text);
+    let is = |at: usize, keyword: &str| words.get(at).is_some_and(|word| word.is(keyword));
+    let global = |at: usize| {
+        let known = ["role", "user", "group", "database", "tablespace", "parameter"];
+        known.iter().any(|kind| is(at, kind)) && !is(at + 1, "mapping")
+    };
+    if is(0, "grant") || is(0, "revoke") {
+        // Of roles to roles where there is no ON.
+        return words.iter().position(|word| word.is("on")).is_none_or(|on| global(on + 1));
+    }
+    match item.kind {
+        ItemKind::Statement => {
+            is(0, "set")
+                || is(0, "reset")
+                || words.iter().any(|word| word.is("set_config"))
+                || (["create", "alter", "drop"].iter().any(|verb| is(0, verb)) && global(1))
+                || (is(0, "comment") && global(2))
+        }
+        ItemKind::Copy(_) | ItemKind::Command | ItemKind::Inside => false,
+    }
+}
+
 fn setting<'t>(statement: Cow<'t, str>, words: &[&Word]) -> Treatment<'t> {
     match words {
         [_, setting, ..] if setting.is("client_encoding") => Treatment::Nothing,
@@ -222,7 +264,7 @@ mod tests {
     fn treated(script: &str) -> Vec<String> {
         let text = format!("CREATE DATABASE shop;\n{script}");
         let dump = PlainDump { path: "d.sql".into(), text: text.clone(), is_file: true };
-        let mut treatments = Treatments::new(&dump, &DatabaseName::new("clone"), DataInDump::Skip);
+        let mut treatments = Treatments::new(&dump, &DatabaseName::new("clone"), DataInDump::Skip, false);
         let items = split(&text).unwrap();
         let shown = |treatment| match treatment {
             Treatment::Send(sql) => format!("send {sql}"),
@@ -265,6 +307,29 @@ mod tests {
                 "Nothing",
                 "Nothing",
                 "send CREATE TABLE b ()"
+            ]
+        );
+    }
+
+    #[test]
+    fn of_the_databases_that_every_server_has_only_what_is_the_servers_is_made() {
+        assert_eq!(
+            treated(
+                "\\connect template1\nREVOKE ALL ON SCHEMA public FROM PUBLIC;\nCREATE ROLE a;\nGRANT a TO b;\n\
+                 \\connect postgres\nCREATE TABLE c ();\nCREATE USER MAPPING FOR a SERVER s;\n\
+                 GRANT SET ON PARAMETER x TO a;\n\\connect shop\nCREATE TABLE d ();"
+            ),
+            [
+                "Nothing",
+                "Nothing",
+                "send CREATE ROLE a",
+                "send GRANT a TO b",
+                "Nothing",
+                "Nothing",
+                "Nothing",
+                "send GRANT SET ON PARAMETER x TO a",
+                "Nothing",
+                "send CREATE TABLE d ()",
             ]
         );
     }
