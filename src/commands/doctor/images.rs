@@ -44,9 +44,9 @@ pub(super) async fn build(docker: &Docker) -> Result<(), Failure> {
         return Ok(());
     }
     anstream::println!(
-        "building the images thirdrun-postgres:{{{}}} from Debian's packages with {MMDEBSTRAP}: half a minute and some \
-         400 MB each",
-        wanted.join(",")
+        "to be built from Debian's packages with {MMDEBSTRAP}, in some minutes and with some 400 MB each: \
+         thirdrun-postgres:{}",
+        wanted.join(", thirdrun-postgres:")
     );
     may_build()?;
     let scope = Scope::create()?;
