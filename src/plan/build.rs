@@ -12,7 +12,7 @@ use super::file::{Extensions, RehearsalFile, RunEntry};
 use super::read::{self, dump};
 use super::values::{OneOrMany, Setting};
 use super::workers::{passwords, workers};
-use crate::dump::{Content, DumpFile};
+use crate::dump::{Content, DumpError, DumpFile};
 use crate::identifiers::{DatabaseName, RoleName, RunNumber, WorkerName};
 use crate::runs::RunSpec;
 use crate::sandbox::{BackendChoice, SandboxPlan};
@@ -201,6 +201,13 @@ impl Builder<'_> {
         default: Option<&str>,
         required: bool,
     ) -> Result<Vec<DumpFile>, PlanError> {
+        // Nobody has to have roles, or rows to load; but whose schema is empty has lost it.
+        let dump = |full: &Path, path: &Path, help: &str| match dump(full, path, help) {
+            Err(PlanError::Dump { error: DumpError::Empty { .. }, .. }) if !required => {
+                Ok(DumpFile::plain(path, ""))
+            }
+            read => read,
+        };
         if !flagged.is_empty() {
             let help = format!("{flag} names a file that pg_dump or pg_dumpall wrote");
             return flagged.iter().map(|path| dump(&self.directory.join(path), path, &help)).collect();

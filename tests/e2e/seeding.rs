@@ -7,6 +7,7 @@ use crate::support::{Backend, READER, Rehearsal, same};
 
 pub const TESTS: &[Test] = &[
     ("seeding::owners_grants_and_default_privileges_are_kept", owners_grants_and_default_privileges_are_kept),
+    ("seeding::an_empty_roles_file_makes_no_role", an_empty_roles_file_makes_no_role),
     ("seeding::roles_that_nobody_creates_are_made", roles_that_nobody_creates_are_made),
     ("seeding::stored_kinds_of_password_are_kept", stored_kinds_of_password_are_kept),
     ("seeding::an_ordinary_postgres_stays_ordinary", an_ordinary_postgres_stays_ordinary),
@@ -70,6 +71,12 @@ fn roles_that_nobody_creates_are_made(backend: Backend) -> Result<(), Failed> {
         &format!("{}\nGRANT SELECT ON public.orders TO svc_nobody_made;", crate::support::SCHEMA),
     );
     asserted(&rehearsal, backend, &["rolcanlogin FROM pg_roles WHERE rolname = 'svc_nobody_made'"])
+}
+
+fn an_empty_roles_file_makes_no_role(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(READER);
+    rehearsal.file("roles.sql", "");
+    asserted(&rehearsal, backend, &["rolcanlogin FROM pg_roles WHERE rolname = 'svc_reader'"])
 }
 
 fn stored_kinds_of_password_are_kept(backend: Backend) -> Result<(), Failed> {

@@ -46,6 +46,8 @@ pub(super) struct Treatments {
     /// Whether it is restored into the database that every server has, as roles are.
     roles: bool,
     place: Place,
+    /// The database that every server has and the dump is in, until something of it was left out.
+    server_database: Option<String>,
 }
 
 /// Where a dump has gone to by `\connect`.
@@ -68,7 +70,7 @@ impl Treatments {
         } else {
             stated.into_iter().find(|name| !every_server_has(name.as_str()))
         };
-        Self { database: database.clone(), original, rows, roles, place: Place::Clone }
+        Self { database: database.clone(), original, rows, roles, place: Place::Clone, server_database: None }
     }
 
     /// What is done with the next piece.
@@ -76,7 +78,7 @@ impl Treatments {
         match item.kind {
             ItemKind::Command => self.command(item),
             _ if self.place == Place::Elsewhere => Treatment::Nothing,
-            _ if self.place == Place::Server && !is_of_server(item) => Treatment::Nothing,
+            _ if self.place == Place::Server && !is_of_server(item) => self.on_server(),
             ItemKind::Inside => Treatment::NotUnderstood,
             ItemKind::Copy(_) if self.rows == DataInDump::Skip => left_out_rows(item),
             ItemKind::Copy(data) => Treatment::Copy(data),
@@ -107,6 +109,7 @@ impl Treatments {
             Some(quoted) => quoted.trim_end_matches('\'').replace("\\'", "'").replace("\\\\", "\\"),
             None => name.split_whitespace().next().unwrap_or_default().to_owned(),
         };
+        self.server_database = Some(name.clone());
         self.place = match name.as_str() {
             // Without a name it stays where it is.
             "" | "-" => self.place,
@@ -119,6 +122,14 @@ impl Treatments {
             self.other(&format!("everything in database {name}"))
         } else {
             Treatment::Nothing
+        }
+    }
+
+    /// What a database that every server has holds is no part of the clone, which is told once.
+    fn on_server<'t>(&mut self) -> Treatment<'t> {
+        match self.server_database.take() {
+            Some(name) => self.other(&format!("what database {name} holds")),
+            None => Treatment::Nothing,
         }
     }
 
@@ -321,11 +332,11 @@ mod tests {
             ),
             [
                 "Nothing",
-                "Nothing",
+                "out what database template1 holds",
                 "send CREATE ROLE a",
                 "send GRANT a TO b",
                 "Nothing",
-                "Nothing",
+                "out what database postgres holds",
                 "Nothing",
                 "send GRANT SET ON PARAMETER x TO a",
                 "Nothing",
