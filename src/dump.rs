@@ -16,6 +16,6 @@ pub use facts::{
     roles_named, stated_password, without_stored_hash,
 };
 pub use file::{Archive, Content, DumpError, DumpFile, PlainDump};
-pub use script::{Item, ItemKind, ScriptError, split};
+pub use script::{Item, ItemKind, ScriptError, split, statements};
 pub use tokens::{Token, TokenKind, tokens};
 pub use words::{Word, words, words_at};

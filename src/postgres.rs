@@ -5,12 +5,14 @@
 
 pub mod installed;
 mod session;
+mod wire;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use session::{Answer, Notified, QueryFailure, Sent, Session};
+pub(crate) use wire::Wire;
 
 use crate::identifiers::{DatabaseName, RoleName, Secret};
 

@@ -4,6 +4,10 @@
 //! quotes, nested comments, parentheses, and `BEGIN ATOMIC … END` bodies keep a semicolon from ending
 //! a statement. A backslash outside of quotes begins a command wherever it stands.
 
+mod query;
+
+pub use query::statements;
+
 use super::tokens::{Token, tokens};
 
 /// One piece of a script.
@@ -47,6 +51,8 @@ struct Cutter<'a> {
     /// Whether a backslash escapes in every quoted text, as with `standard_conforming_strings` off (PostgreSQL
     /// manual, 19.13), which psql follows.
     escapes: bool,
+    /// Whether the server's rules hold instead of psql's: it knows no backslash commands.
+    server: bool,
 }
 
 /// Cuts a whole script.
@@ -54,7 +60,7 @@ struct Cutter<'a> {
 /// # Errors
 /// When a quote, a comment or `COPY` data does not end.
 pub fn split(text: &str) -> Result<Vec<Item<'_>>, ScriptError> {
-    let mut cutter = Cutter { text, at: 0, line: 1, escapes: false };
+    let mut cutter = Cutter { text, at: 0, line: 1, escapes: false, server: false };
     let mut items = Vec::new();
     loop {
         cutter.skip_blank()?;
@@ -240,7 +246,7 @@ impl<'a> Cutter<'a> {
                 b'\'' => self.quoted(b'\'', self.escapes, "a quoted text")?,
                 b'"' => self.quoted(b'"', false, "a quoted identifier")?,
                 b'-' if self.peek(1) == Some(b'-') => self.line_comment(),
-                b'\\' => return Ok(None),
+                b'\\' if !self.server => return Ok(None),
                 b'/' if self.peek(1) == Some(b'*') => self.block_comment()?,
                 b'$' => {
                     if !self.dollar_quoted()? {

@@ -9,13 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_postgres::error::{DbError, Severity};
 use tokio_postgres::{AsyncMessage, NoTls, SimpleQueryMessage, SimpleQueryStream};
 
+use super::wire::Wire;
 use super::{Endpoint, Login};
 use crate::identifiers::SqlState;
 
@@ -112,96 +111,6 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-/// A stream to a server, whichever kind.
-enum Wire {
-    Unix(UnixStream),
-    Tcp(TcpStream),
-}
-
-impl Wire {
-    async fn open(endpoint: &Endpoint) -> std::io::Result<Self> {
-        match endpoint {
-            Endpoint::Unix { .. } => {
-                let file = endpoint.socket_file().unwrap_or_default();
-                Ok(Self::Unix(UnixStream::connect(file).await?))
-            }
-            Endpoint::Tcp(address) => {
-                let stream = TcpStream::connect(address).await?;
-                stream.set_nodelay(true)?;
-                Ok(Self::Tcp(stream))
-            }
-        }
-    }
-
-    /// A second handle on the same socket: the driver keeps one, the other sees the end of the backend.
-    fn split_off(self) -> std::io::Result<(Self, Self)> {
-        Ok(match self {
-            Self::Unix(stream) => {
-                let std = stream.into_std()?;
-                let twin = std.try_clone()?;
-                (Self::Unix(UnixStream::from_std(std)?), Self::Unix(UnixStream::from_std(twin)?))
-            }
-            Self::Tcp(stream) => {
-                let std = stream.into_std()?;
-                let twin = std.try_clone()?;
-                (Self::Tcp(TcpStream::from_std(std)?), Self::Tcp(TcpStream::from_std(twin)?))
-            }
-        })
-    }
-
-    /// Reads until the server has closed its side, which its kernel does when the process ends.
-    async fn drain(mut self) {
-        let mut buffer = [0_u8; 4096];
-        while matches!(self.read(&mut buffer).await, Ok(count) if count > 0) {}
-    }
-}
-
-impl AsyncRead for Wire {
-    fn poll_read(
-        self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            Self::Unix(stream) => std::pin::Pin::new(stream).poll_read(cx, buffer),
-            Self::Tcp(stream) => std::pin::Pin::new(stream).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Wire {
-    fn poll_write(
-        self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buffer: &[u8],
-    ) -> std::task::Poll<std::io::Result<usize>> {
-        match self.get_mut() {
-            Self::Unix(stream) => std::pin::Pin::new(stream).poll_write(cx, buffer),
-            Self::Tcp(stream) => std::pin::Pin::new(stream).poll_write(cx, buffer),
-        }
-    }
-
-    fn poll_flush(
-        self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            Self::Unix(stream) => std::pin::Pin::new(stream).poll_flush(cx),
-            Self::Tcp(stream) => std::pin::Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(
-        self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            Self::Unix(stream) => std::pin::Pin::new(stream).poll_shutdown(cx),
-            Self::Tcp(stream) => std::pin::Pin::new(stream).poll_shutdown(cx),
-        }
-    }
 }
 
 /// A session on a server.

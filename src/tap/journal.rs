@@ -1,0 +1,286 @@
+//! The statements of the run that is under way, over all connections.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::frames::{Complaint, rows_of};
+use super::{Orders, Recording, Seen};
+
+/// Statements that a run keeps.
+const STATEMENTS: usize = 20_000;
+/// Bytes of text that are kept of one statement.
+pub(super) const TEXT: usize = 1 << 20;
+/// Bytes of text that a run keeps.
+const TEXTS: usize = 64 << 20;
+/// Bytes of a response that are kept.
+pub(super) const RESPONSE: usize = 64 << 10;
+/// Bytes of responses that a run keeps.
+const RESPONSES: usize = 32 << 20;
+
+/// Records one run after another.
+#[derive(Default)]
+pub(super) struct Journal {
+    /// The number of the run under way, 0 between two: most messages need not lock to know.
+    running: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    runs: u64,
+    run: Option<Run>,
+}
+
+struct Run {
+    number: u64,
+    orders: Orders,
+    origin: Instant,
+    entries: Vec<Entry>,
+    occurrences: HashMap<u64, u32>,
+    texts: usize,
+    responses: usize,
+    seen: Recording,
+}
+
+struct Entry {
+    seen: Seen,
+    /// The server came to it.
+    reached: bool,
+}
+
+/// Where a statement stands in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slot {
+    run: u64,
+    at: usize,
+    pub(super) index: u32,
+}
+
+/// A connection's place in a run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Seat {
+    run: u64,
+    pub(super) number: u32,
+}
+
+/// A statement that goes into the journal.
+pub(super) struct Arriving<'a> {
+    pub(super) text: String,
+    pub(super) text_truncated: bool,
+    pub(super) role: &'a str,
+    pub(super) database: &'a str,
+    pub(super) backend: i32,
+}
+
+/// A statement that went into the journal.
+pub(super) struct Entered {
+    pub(super) slot: Slot,
+    pub(super) occurrence: u32,
+}
+
+/// How a statement was answered.
+pub(super) enum Outcome<'a> {
+    /// With its command tag.
+    Done(&'a str),
+    /// With an error.
+    Failed(&'a Complaint),
+}
+
+/// What is noted with an answer.
+pub(super) struct Answered<'a> {
+    pub(super) began: Instant,
+    pub(super) ended: Instant,
+    pub(super) outcome: &'a Outcome<'a>,
+    /// Rows that came before the portal was suspended.
+    pub(super) rows_before: u64,
+    pub(super) in_transaction: bool,
+    pub(super) skipped: bool,
+    pub(super) response: Option<Vec<u8>>,
+}
+
+impl Journal {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn begin(&self, orders: Orders, origin: Instant) {
+        let mut state = self.lock();
+        state.runs += 1;
+        let number = state.runs;
+        state.run = Some(Run {
+            number,
+            orders,
+            origin,
+            entries: Vec::new(),
+            occurrences: HashMap::new(),
+            texts: 0,
+            responses: 0,
+            seen: Recording::default(),
+        });
+        self.running.store(number, Ordering::Release);
+    }
+
+    pub(super) fn end(&self) -> Recording {
+        let mut state = self.lock();
+        self.running.store(0, Ordering::Release);
+        let Some(run) = state.run.take() else {
+            return Recording::default();
+        };
+        let mut recording = run.seen;
+        recording.statements =
+            run.entries.into_iter().filter(|entry| entry.reached).map(|entry| entry.seen).collect();
+        recording
+    }
+
+    /// The number of the run under way; 0 between two.
+    pub(super) fn running(&self) -> u64 {
+        self.running.load(Ordering::Acquire)
+    }
+
+    /// What is ordered in the run under way.
+    pub(super) fn orders(&self) -> Orders {
+        self.lock().run.as_ref().map(|run| run.orders.clone()).unwrap_or_default()
+    }
+
+    /// A connection could not be read.
+    pub(super) fn unreadable(&self) {
+        if let Some(run) = &mut self.lock().run {
+            run.seen.unreadable += 1;
+        }
+    }
+
+    /// The run is cut off at a statement.
+    pub(super) fn cut(&self, index: u32) {
+        if let Some(run) = &mut self.lock().run {
+            run.seen.cut.get_or_insert(index);
+        }
+    }
+
+    /// Whether connections are refused.
+    pub(super) fn is_cut(&self) -> bool {
+        self.running() != 0 && self.lock().run.as_ref().is_some_and(|run| run.seen.cut.is_some())
+    }
+
+    /// Puts a statement in; none where nothing is recorded (any more).
+    pub(super) fn enter(&self, seat: &mut Seat, arriving: Arriving<'_>) -> Option<Entered> {
+        let mut state = self.lock();
+        let run = state.run.as_mut()?;
+        let size = arriving.text.len();
+        if run.seen.truncated || run.entries.len() >= STATEMENTS || run.texts + size > TEXTS {
+            run.seen.truncated = true;
+            return None;
+        }
+        if seat.run != run.number {
+            run.seen.connections += 1;
+            *seat = Seat { run: run.number, number: run.seen.connections };
+        }
+        let mut hasher = DefaultHasher::new();
+        arriving.text.hash(&mut hasher);
+        let occurrence = run.occurrences.entry(hasher.finish()).or_default();
+        *occurrence += 1;
+        let occurrence = *occurrence;
+        let at = run.entries.len();
+        let index = u32::try_from(at + 1).unwrap_or(u32::MAX);
+        run.texts += size;
+        let seen = Seen {
+            index,
+            connection: seat.number,
+            backend: arriving.backend,
+            role: arriving.role.to_owned(),
+            database: arriving.database.to_owned(),
+            text: arriving.text,
+            text_truncated: arriving.text_truncated,
+            occurrence,
+            began_ms: milliseconds(run.origin, Instant::now()),
+            ended_ms: None,
+            tag: None,
+            rows: None,
+            sqlstate: None,
+            message: None,
+            detail: None,
+            hint: None,
+            position: None,
+            in_transaction: false,
+            skipped: false,
+            response: None,
+        };
+        run.entries.push(Entry { seen, reached: true });
+        Some(Entered { slot: Slot { run: run.number, at, index }, occurrence })
+    }
+
+    /// Notes an answer, unless its run is over.
+    pub(super) fn answer(&self, slot: Slot, answered: Answered<'_>) {
+        let mut state = self.lock();
+        let Some(run) = state.run.as_mut().filter(|run| run.number == slot.run) else {
+            return;
+        };
+        let Some(entry) = run.entries.get_mut(slot.at) else {
+            return;
+        };
+        let seen = &mut entry.seen;
+        seen.began_ms = milliseconds(run.origin, answered.began);
+        seen.ended_ms = Some(milliseconds(run.origin, answered.ended));
+        seen.in_transaction = answered.in_transaction;
+        seen.skipped = answered.skipped;
+        match answered.outcome {
+            Outcome::Done(tag) => {
+                seen.rows = rows_of(tag).map(|rows| rows + answered.rows_before);
+                seen.tag = Some((*tag).to_owned());
+            }
+            Outcome::Failed(complaint) => complain(seen, complaint),
+        }
+        if let Some(response) = answered.response
+            && run.responses + response.len() <= RESPONSES
+        {
+            run.responses += response.len();
+            seen.response = Some(Bytes::from(response));
+        }
+    }
+
+    /// An error came after the answer: what was deferred failed at the end of the transaction.
+    pub(super) fn fail(&self, slot: Slot, complaint: &Complaint) {
+        self.change(slot, |entry| {
+            entry.seen.tag = None;
+            complain(&mut entry.seen, complaint);
+        });
+    }
+
+    /// Whether the transaction was still open when the server was ready again.
+    pub(super) fn settle(&self, slot: Slot, in_transaction: bool) {
+        self.change(slot, |entry| entry.seen.in_transaction = in_transaction);
+    }
+
+    /// The server never came to a statement.
+    pub(super) fn never_reached(&self, slot: Slot) {
+        self.change(slot, |entry| entry.reached = false);
+    }
+
+    fn change(&self, slot: Slot, change: impl FnOnce(&mut Entry)) {
+        let mut state = self.lock();
+        let run = state.run.as_mut().filter(|run| run.number == slot.run);
+        if let Some(entry) = run.and_then(|run| run.entries.get_mut(slot.at)) {
+            change(entry);
+        }
+    }
+}
+
+fn complain(seen: &mut Seen, complaint: &Complaint) {
+    seen.sqlstate.clone_from(&complaint.sqlstate);
+    seen.message.clone_from(&complaint.message);
+    seen.detail.clone_from(&complaint.detail);
+    seen.hint.clone_from(&complaint.hint);
+    seen.position = complaint.position;
+}
+
+/// Milliseconds between two instants; negative where the second is the earlier one.
+fn milliseconds(origin: Instant, at: Instant) -> f64 {
+    match at.checked_duration_since(origin) {
+        Some(after) => after.as_secs_f64() * 1000.0,
+        None => -(origin - at).as_secs_f64() * 1000.0,
+    }
+}

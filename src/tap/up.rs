@@ -1,0 +1,481 @@
+//! What the client sends: statements are entered into the journal and decided about before they go on.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::expect::{Executing, Expect, Part, Parts, Statement, Text};
+use super::frames::{put, string, u32_at};
+use super::journal::{Arriving, TEXT};
+use super::link::{Begun, CopySkipped, Link, Phase, Portal, Verdict};
+use super::splice::{Form, Splice};
+use super::{Coming, Decision};
+use crate::dump::statements;
+
+/// Bytes of a query string that are held until it is complete. Of longer ones the beginning is looked at, and they
+/// are one statement.
+const QUERY: usize = 8 << 20;
+/// Bytes of another message that are looked at: the names are at its front.
+const NAMES: usize = 64 << 10;
+/// Prepared statements, and portals, that a connection can have known to the tap.
+const KNOWN: usize = 10_000;
+/// Bytes of their texts.
+const TEXTS: usize = 16 << 20;
+/// A portal that no client has.
+const NO_PORTAL: &[u8] = b"thirdrun: no such portal\0";
+/// A statement that fails when it is its turn, not before, in whatever state the transaction is.
+const FAILING: &str = "SELECT 1/0";
+
+/// How many bytes of a message must be there before it is decided about.
+pub(super) fn looked_at(tag: u8) -> usize {
+    match tag {
+        b'Q' | b'P' => QUERY,
+        // A startup packet is limited anyway.
+        b'B' | b'E' | b'C' | b'D' | 0 => NAMES,
+        b'F' => 9,
+        _ => 5,
+    }
+}
+
+/// A statement as it was entered and decided about.
+struct Considered {
+    statement: Statement,
+    /// The run is to be cut off before it.
+    cut: Option<u32>,
+}
+
+impl Link {
+    /// Decides about a message of the client. `message` is its beginning, up to what [`looked_at`] says.
+    pub(super) fn client_message(&mut self, tag: u8, message: &mut [u8], total: usize) -> Verdict {
+        if self.phase == Phase::Startup {
+            return self.startup(message);
+        }
+        if self.discarding {
+            if tag != b'S' {
+                return if tag == b'X' { Verdict::Pass } else { Verdict::Drop };
+            }
+            self.discarding = false;
+        }
+        if self.copy_skipped.is_some() && matches!(tag, b'd' | b'c' | b'f' | b'S' | b'H') {
+            return self.skipped_copy(tag);
+        }
+        // After an error in the extended protocol the server ignores everything until Sync (53.2.3).
+        if self.ignoring && tag != b'S' {
+            return Verdict::Pass;
+        }
+        match tag {
+            b'Q' => return self.query(message, total),
+            b'P' => self.parse(message),
+            b'B' => self.bind(message),
+            b'E' => return self.execute(message),
+            b'D' => self.queue.push_back(Expect::Short),
+            b'C' => self.close(message),
+            b'F' => return self.function(message),
+            b'S' => {
+                self.ignoring = false;
+                self.unsynced = false;
+                self.queue.push_back(Expect::Sync);
+            }
+            b'c' | b'f' if !self.queue.is_empty() => self.queue.push_back(Expect::CopyEnd),
+            _ => {}
+        }
+        Verdict::Pass
+    }
+
+    /// The first packet (53.7, StartupMessage, CancelRequest, SSLRequest, GSSENCRequest).
+    fn startup(&mut self, packet: &[u8]) -> Verdict {
+        match u32_at(packet, 4) {
+            Some(80_877_103 | 80_877_104) => self.phase = Phase::Encryption,
+            Some(80_877_102) => self.phase = Phase::Opaque,
+            Some(version) if version >> 16 == 3 => {
+                let mut rest = packet.get(8..).unwrap_or_default();
+                while let Some((key, after)) = string(rest).filter(|(key, _)| !key.is_empty()) {
+                    let Some((value, after)) = string(after) else {
+                        break;
+                    };
+                    let value = String::from_utf8_lossy(value).into_owned();
+                    match key {
+                        b"user" => self.role = value,
+                        b"database" => self.database = value,
+                        _ => {}
+                    }
+                    rest = after;
+                }
+                if self.database.is_empty() {
+                    self.database.clone_from(&self.role);
+                }
+                self.phase = Phase::Open;
+                self.queue.push_back(Expect::Startup);
+            }
+            _ => self.give_up_reading(),
+        }
+        Verdict::Pass
+    }
+
+    /// A simple query (53.2.2).
+    fn query(&mut self, message: &mut [u8], total: usize) -> Verdict {
+        if self.shared.journal.running() == 0 {
+            self.queue.push_back(Expect::Query(Parts::default()));
+            return Verdict::Pass;
+        }
+        let whole = message.len() == total;
+        let body = message.get(5..).unwrap_or_default();
+        let body = body.split(|byte| *byte == 0).next().unwrap_or_default();
+        let text = readable(body).into_owned();
+        let places = if whole { self.places(&text) } else { std::iter::once(0..text.len()).collect() };
+        let mut parts = Parts::default();
+        let mut cut = None;
+        let mut characters = Characters { text: &text, at: 0, count: 0 };
+        for place in &places {
+            let part = text.get(place.clone()).unwrap_or_default();
+            let considered = self.consider(&kept(part, !whole), Form::Simple, parts.left.front().is_some());
+            cut = cut.or(considered.cut);
+            parts
+                .left
+                .push_back(Part { statement: considered.statement, begins: characters.before(place.start) });
+        }
+        if let Some(index) = cut {
+            for part in &parts.left {
+                self.forget(&part.statement);
+            }
+            return self.cut(index);
+        }
+        self.respell(message, &text, &places, &parts, whole);
+        self.queue.push_back(Expect::Query(parts));
+        if self.scratch.is_empty() { Verdict::Pass } else { Verdict::Drop }
+    }
+
+    /// Takes what is skipped out of a query string. Blanks keep the positions of errors in the rest.
+    fn respell(
+        &mut self,
+        message: &mut [u8],
+        text: &str,
+        places: &[Range<usize>],
+        parts: &Parts,
+        whole: bool,
+    ) {
+        let skipped = || {
+            places
+                .iter()
+                .zip(&parts.left)
+                .filter_map(|(place, part)| Some((place, part.statement.splice.as_ref()?)))
+        };
+        if skipped().next().is_none() {
+            return;
+        }
+        if whole && skipped().all(|(_, splice)| !matches!(splice, Splice::Failed(_))) {
+            for (place, _) in skipped() {
+                if let Some(bytes) = message.get_mut(5 + place.start..5 + place.end) {
+                    bytes.fill(b' ');
+                }
+            }
+            return;
+        }
+        let body = message.get(5..).unwrap_or_default();
+        let (mut sql, mut from) = (Vec::new(), 0);
+        for (place, splice) in skipped() {
+            sql.extend_from_slice(body.get(from..place.start).unwrap_or_default());
+            if matches!(splice, Splice::Failed(_)) {
+                sql.extend_from_slice(FAILING.as_bytes());
+            }
+            from = place.end;
+        }
+        sql.extend_from_slice(body.get(from..text.len()).unwrap_or_default());
+        sql.push(0);
+        put(&mut self.scratch, b'Q', &[&sql]);
+    }
+
+    /// Where the statements of a query string are.
+    fn places(&self, text: &str) -> Vec<Range<usize>> {
+        let bytes = text.as_bytes();
+        let blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == b';';
+        let end = bytes.iter().rposition(|byte| !blank(byte)).map_or(0, |last| last + 1);
+        let inner = bytes.get(..end).unwrap_or_default();
+        let start = inner.iter().position(|byte| !blank(byte)).unwrap_or(end);
+        let inner = inner.get(start..).unwrap_or_default();
+        match inner.first() {
+            None => Vec::new(),
+            // A comment may be all there is.
+            Some(b'-' | b'/') => statements(text, self.escapes),
+            Some(_) if inner.contains(&b';') => statements(text, self.escapes),
+            Some(_) => std::iter::once(start..end).collect(),
+        }
+    }
+
+    /// Enters a statement and asks what is to become of it.
+    fn consider(&mut self, text: &Text, form: Form, follows: bool) -> Considered {
+        let arriving = Arriving {
+            text: text.text.to_string(),
+            text_truncated: text.truncated,
+            role: &self.role,
+            database: &self.database,
+            backend: self.backend,
+        };
+        let Some(entered) = self.shared.journal.enter(&mut self.seat, arriving) else {
+            return Considered { statement: Statement::unrecorded(), cut: None };
+        };
+        let mut splice = None;
+        let in_transaction = follows || self.unsynced || self.status != b'I';
+        let (index, connection) = (entered.slot.index, self.seat.number);
+        let mut cut = None;
+        if let Some(decide) = &self.orders().decide {
+            let coming = Coming {
+                index,
+                connection,
+                text: &text.text,
+                occurrence: entered.occurrence,
+                in_transaction,
+            };
+            match decide(&coming) {
+                Decision::Pass => {}
+                Decision::Skip(response) => splice = Some(Splice::of(response.as_ref(), &text.text, form)),
+                Decision::CutBefore => cut = Some(index),
+            }
+        }
+        Considered { statement: Statement::recorded(entered.slot, splice), cut }
+    }
+
+    /// Ends the run before what was just looked at.
+    fn cut(&mut self, index: u32) -> Verdict {
+        self.cutting = true;
+        self.shared.cut(self.id, index);
+        Verdict::Stay
+    }
+
+    /// Parse: a statement gets a text (53.7).
+    fn parse(&mut self, message: &[u8]) {
+        let body = message.get(5..).unwrap_or_default();
+        let (name, rest) = string(body).unwrap_or_default();
+        let (text, truncated) = match string(rest) {
+            Some((text, _)) => (text, false),
+            None => (rest, true),
+        };
+        let text = kept(&readable(text), truncated);
+        self.queue.push_back(Expect::Prepare(text.clone()));
+        if name.is_empty() {
+            self.unnamed_statement = Some(text);
+        } else if self.statements.len() < KNOWN && self.statement_texts + text.text.len() < TEXTS {
+            self.statement_texts += text.text.len();
+            if let Some(old) = self.statements.insert(name.into(), text) {
+                self.statement_texts -= old.text.len();
+            }
+        }
+    }
+
+    /// Bind: a portal gets a statement (53.7).
+    fn bind(&mut self, message: &[u8]) {
+        let body = message.get(5..).unwrap_or_default();
+        let (portal, rest) = string(body).unwrap_or_default();
+        let (name, _) = string(rest).unwrap_or_default();
+        let known = if name.is_empty() { self.unnamed_statement.as_ref() } else { self.statements.get(name) };
+        let text = known.cloned().unwrap_or_else(|| {
+            // Made by PREPARE, or forgotten.
+            let name = String::from_utf8_lossy(name);
+            Text {
+                text: format!("EXECUTE {}", crate::identifiers::quote_identifier(&name)).into(),
+                truncated: true,
+            }
+        });
+        self.queue.push_back(Expect::Prepare(text.clone()));
+        let bound = Portal { text, begun: None };
+        if portal.is_empty() {
+            self.unnamed_portal = Some(bound);
+        } else if self.portals.len() < KNOWN || self.portals.contains_key(portal) {
+            self.portals.insert(portal.into(), bound);
+        }
+    }
+
+    /// Close of a statement or a portal (53.7).
+    fn close(&mut self, message: &[u8]) {
+        self.queue.push_back(Expect::Short);
+        let body = message.get(5..).unwrap_or_default();
+        let Some((kind, rest)) = body.split_first() else {
+            return;
+        };
+        let (name, _) = string(rest).unwrap_or_default();
+        match (kind, name) {
+            (b'S', b"") => self.unnamed_statement = None,
+            (b'S', name) => {
+                if let Some(old) = self.statements.remove(name) {
+                    self.statement_texts -= old.text.len();
+                }
+            }
+            (_, b"") => self.unnamed_portal = None,
+            (_, name) => {
+                self.portals.remove(name);
+            }
+        }
+    }
+
+    /// Execute: a portal runs, or runs on (53.2.3).
+    fn execute(&mut self, message: &[u8]) -> Verdict {
+        let (name, _) = string(message.get(5..).unwrap_or_default()).unwrap_or_default();
+        let portal = if name.is_empty() { self.unnamed_portal.as_ref() } else { self.portals.get(name) };
+        let (text, begun) = match portal {
+            Some(portal) => (portal.text.clone(), portal.begun),
+            // DECLARE CURSOR makes portals too, and the server says of others that there are none.
+            None => {
+                let name = String::from_utf8_lossy(name);
+                let text = format!("FETCH ALL FROM {}", crate::identifiers::quote_identifier(&name));
+                (Text { text: text.into(), truncated: true }, None)
+            }
+        };
+        let mut statement = match begun {
+            Some(begun) if !begun.skipped => {
+                let mut statement = Statement::unrecorded();
+                (statement.slot, statement.rows) = (begun.slot, begun.rows);
+                statement
+            }
+            Some(_) => {
+                let mut statement = Statement::unrecorded();
+                statement.splice = Some(Splice::of(None, &text.text, Form::Extended));
+                statement
+            }
+            None if self.shared.journal.running() == 0 => Statement::unrecorded(),
+            None => {
+                let considered = self.consider(&text, Form::Extended, false);
+                if let Some(index) = considered.cut {
+                    self.forget(&considered.statement);
+                    return self.cut(index);
+                }
+                considered.statement
+            }
+        };
+        let skipped = statement.splice.is_some();
+        if begun.is_none() {
+            let begun = Begun { slot: statement.slot, rows: 0, skipped };
+            self.note_begun(name, begun);
+        }
+        self.unsynced = true;
+        let verdict = match &statement.splice {
+            None => Verdict::Pass,
+            // Of a portal that is not there, Close is no error and Execute is one (53.2.3).
+            Some(Splice::Failed(_) | Splice::Refused(_)) => {
+                put(&mut self.scratch, b'E', &[NO_PORTAL, &0_i32.to_be_bytes()]);
+                Verdict::Drop
+            }
+            Some(Splice::Done(_)) => {
+                put(&mut self.scratch, b'C', &[b"P", NO_PORTAL]);
+                Verdict::Drop
+            }
+            Some(Splice::CopyIn(..)) => {
+                put(&mut self.scratch, b'C', &[b"P", NO_PORTAL]);
+                put(&mut self.scratch, b'H', &[]);
+                self.copy_skipped = Some(CopySkipped { extended: true, shown: false, ended: None, syncs: 0 });
+                Verdict::Drop
+            }
+        };
+        if statement.slot.is_none() {
+            statement.response = super::expect::Response::Off;
+        }
+        self.queue.push_back(Expect::Execute(Executing { statement, portal: name.into(), copying: false }));
+        verdict
+    }
+
+    /// What of a portal was executed.
+    pub(super) fn note_begun(&mut self, name: &[u8], begun: Begun) {
+        let portal = if name.is_empty() { self.unnamed_portal.as_mut() } else { self.portals.get_mut(name) };
+        if let Some(portal) = portal {
+            portal.begun = Some(begun);
+        }
+    }
+
+    /// A function call, which large objects still use (53.2.5).
+    fn function(&mut self, message: &[u8]) -> Verdict {
+        let mut statement = Statement::unrecorded();
+        if self.shared.journal.running() != 0 {
+            let oid = u32_at(message, 5).unwrap_or_default();
+            let text = Text { text: format!("/* function call */ {oid}").into(), truncated: false };
+            let considered = self.consider(&text, Form::Function, false);
+            if let Some(index) = considered.cut {
+                self.forget(&considered.statement);
+                return self.cut(index);
+            }
+            statement = considered.statement;
+        }
+        let verdict = match &statement.splice {
+            None => Verdict::Pass,
+            Some(Splice::Failed(_)) => {
+                put(&mut self.scratch, b'Q', &[FAILING.as_bytes(), b"\0"]);
+                Verdict::Drop
+            }
+            Some(_) => {
+                put(&mut self.scratch, b'Q', &[b"\0"]);
+                Verdict::Drop
+            }
+        };
+        self.queue.push_back(Expect::Function(statement));
+        verdict
+    }
+
+    /// The client's part of a `COPY FROM STDIN` that is not passed on.
+    fn skipped_copy(&mut self, tag: u8) -> Verdict {
+        let Some(copy) = &mut self.copy_skipped else {
+            return Verdict::Pass;
+        };
+        match tag {
+            // Ignored while the server reads data (53.2.7), and so here.
+            b'S' if copy.extended => copy.syncs += 1,
+            b'H' if copy.extended => {}
+            b'S' | b'H' => return Verdict::Pass,
+            b'c' => copy.ended = Some(true),
+            b'f' => copy.ended = Some(false),
+            _ => {}
+        }
+        if copy.ended == Some(false) && copy.extended {
+            self.discarding = true;
+        }
+        if copy.ended.is_some() && copy.shown {
+            self.end_skipped_copy();
+        }
+        Verdict::Drop
+    }
+
+    /// The server never comes to a statement.
+    pub(super) fn forget(&self, statement: &Statement) {
+        if let Some(slot) = statement.slot {
+            self.shared.journal.never_reached(slot);
+        }
+    }
+}
+
+/// Counts the characters before a place, for places in order.
+struct Characters<'a> {
+    text: &'a str,
+    at: usize,
+    count: u32,
+}
+
+impl Characters<'_> {
+    fn before(&mut self, place: usize) -> u32 {
+        let passed = self.text.get(self.at..place).unwrap_or_default().chars().count();
+        self.count = self.count.saturating_add(u32::try_from(passed).unwrap_or(u32::MAX));
+        self.at = place;
+        self.count
+    }
+}
+
+/// A text with the same places of bytes, whatever encoding the client has.
+fn readable(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => {
+            let mut text = String::with_capacity(bytes.len());
+            for chunk in bytes.utf8_chunks() {
+                text.push_str(chunk.valid());
+                text.extend(chunk.invalid().iter().map(|_| '?'));
+            }
+            Cow::Owned(text)
+        }
+    }
+}
+
+/// As much of a text as is kept.
+fn kept(text: &str, truncated: bool) -> Text {
+    let mut end = text.len().min(TEXT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let shown = text.get(..end).unwrap_or_default();
+    Text { text: Arc::from(shown), truncated: truncated || end < text.len() }
+}

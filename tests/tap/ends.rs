@@ -1,0 +1,4 @@
+use super::stage::Trying;
+pub fn all() -> Vec<Trying> {
+    Vec::new()
+}
