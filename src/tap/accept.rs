@@ -8,7 +8,8 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::journal::Journal;
+use super::hold::Holds;
+use super::journal::{Journal, Slot};
 use super::link::Link;
 use super::{Orders, Recording};
 use crate::postgres::{Endpoint, Wire};
@@ -30,6 +31,7 @@ struct Guard(Arc<Inner>);
 pub(super) struct Inner {
     upstream: Endpoint,
     pub(super) journal: Journal,
+    pub(super) holds: Arc<Holds>,
     tasks: Mutex<Tasks>,
 }
 
@@ -51,8 +53,12 @@ struct Connection {
 impl Tap {
     /// A tap that relays to a server.
     pub fn new(upstream: Endpoint) -> Self {
-        let inner =
-            Arc::new(Inner { upstream, journal: Journal::default(), tasks: Mutex::new(Tasks::default()) });
+        let inner = Arc::new(Inner {
+            upstream,
+            journal: Journal::default(),
+            holds: Arc::default(),
+            tasks: Mutex::new(Tasks::default()),
+        });
         Self { _guard: Arc::new(Guard(Arc::clone(&inner))), inner }
     }
 
@@ -92,6 +98,12 @@ impl Tap {
     /// from `origin`.
     pub fn begin(&self, orders: Orders, origin: Instant) {
         self.inner.journal.begin(orders, origin);
+    }
+
+    /// Waits until every boundary that was reached has returned. A client does not wait for the one after its last
+    /// statement: it may have ended before.
+    pub async fn boundaries_done(&self) {
+        self.inner.holds.none().await;
     }
 
     /// The run ends: what was seen since it began. Connections that are still open stay open and are relayed on,
@@ -168,10 +180,11 @@ impl Inner {
         }
     }
 
-    /// Cuts the run under way off: all its connections but one, which ends by itself.
-    pub(super) fn cut(&self, id: u64, index: u32) {
-        let run = self.journal.running();
-        self.journal.cut(index);
+    /// Cuts a run off, if it is under way: all its connections but one, which ends by itself.
+    pub(super) fn cut(&self, id: u64, slot: Slot) {
+        let Some(run) = self.journal.cut(slot) else {
+            return;
+        };
         for (other, connection) in &self.tasks().connections {
             if *other != id && connection.run == run {
                 connection.task.abort();

@@ -45,12 +45,14 @@ impl Asking {
         let alone = [sql];
         let (parts, question): (&[&str], usize) = if in_transaction { (&all, 1) } else { (&alone, 0) };
         for part in parts {
-            // Of a question that failed before, the statement may still be there; to close none is no error.
+            // A question that failed before may have left its own; to close what is not there is no error.
             put(out, b'C', &[b"S", NAME]);
+            put(out, b'C', &[b"P", NAME]);
             put(out, b'P', &[NAME, part.as_bytes(), b"\0", &0_i16.to_be_bytes()]);
             // No parameters, and all results as text.
             put(out, b'B', &[NAME, NAME, &[0; 6]]);
             put(out, b'E', &[NAME, &0_i32.to_be_bytes()]);
+            put(out, b'C', &[b"P", NAME]);
             put(out, b'C', &[b"S", NAME]);
             put(out, b'S', &[]);
         }

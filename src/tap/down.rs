@@ -1,7 +1,5 @@
 //! What the server sends: answers are matched with what was sent.
 
-use std::sync::Arc;
-
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -597,10 +595,10 @@ impl Link {
             idle,
             questions,
         };
-        let index = last.slot.index;
-        let boundary = Arc::clone(&boundary);
+        let after = last.slot;
         let future = Box::pin(async move { boundary.reached(at).await });
-        self.hold = Some(Hold { future, questions: receiver, idle, index });
+        let counted = self.shared.holds.one();
+        self.hold = Some(Hold { future, questions: receiver, idle, after, _counted: counted });
     }
 }
 

@@ -1,10 +1,14 @@
 //! A boundary between two statements, at which a client waits.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::Next;
 use super::ask::{Rows, lost};
+use super::journal::Slot;
 use crate::identifiers::SqlState;
 use crate::postgres::QueryFailure;
 
@@ -56,6 +60,40 @@ impl At {
     }
 }
 
+/// Counts the boundaries under way, over all connections.
+#[derive(Default)]
+pub(super) struct Holds {
+    count: AtomicUsize,
+    changed: Notify,
+}
+
+/// One of them.
+pub(super) struct Counted(Arc<Holds>);
+
+impl Holds {
+    pub(super) fn one(self: &Arc<Self>) -> Counted {
+        self.count.fetch_add(1, Ordering::AcqRel);
+        Counted(Arc::clone(self))
+    }
+
+    pub(super) async fn none(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.count.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::AcqRel);
+        self.0.changed.notify_waiters();
+    }
+}
+
 /// A boundary under way.
 pub(super) struct Hold {
     pub(super) future: BoxFuture<'static, Next>,
@@ -63,5 +101,7 @@ pub(super) struct Hold {
     /// Nothing is in flight, so that what the server sends now belongs to a question.
     pub(super) idle: bool,
     /// The statement it follows.
-    pub(super) index: u32,
+    pub(super) after: Slot,
+    /// Keeps the count.
+    pub(super) _counted: Counted,
 }

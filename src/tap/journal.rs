@@ -154,11 +154,12 @@ impl Journal {
         }
     }
 
-    /// The run is cut off at a statement.
-    pub(super) fn cut(&self, index: u32) {
-        if let Some(run) = &mut self.lock().run {
-            run.seen.cut.get_or_insert(index);
-        }
+    /// The run is cut off at a statement; returns the run, unless it is over.
+    pub(super) fn cut(&self, slot: Slot) -> Option<u64> {
+        let mut state = self.lock();
+        let run = state.run.as_mut().filter(|run| run.number == slot.run)?;
+        run.seen.cut.get_or_insert(slot.index);
+        Some(run.number)
     }
 
     /// Whether connections are refused.

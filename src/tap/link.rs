@@ -241,11 +241,11 @@ impl Link {
             return Poll::Pending;
         };
         if let Poll::Ready(next) = hold.future.as_mut().poll(cx) {
-            let index = hold.index;
-            self.hold = None;
+            let after = hold.after;
             if next == Next::Cut {
-                self.shared.cut(self.id, index);
+                self.shared.cut(self.id, after);
             }
+            self.hold = None;
             return Poll::Ready(next);
         }
         if self.queue.is_empty()

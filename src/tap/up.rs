@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::expect::{Executing, Expect, Part, Parts, Statement, Text};
 use super::frames::{put, string, u32_at};
-use super::journal::{Arriving, TEXT};
+use super::journal::{Arriving, Slot, TEXT};
 use super::link::{Begun, CopySkipped, Link, Phase, Portal, Verdict};
 use super::splice::{Form, Splice};
 use super::{Coming, Decision};
@@ -41,7 +41,7 @@ pub(super) fn looked_at(tag: u8) -> usize {
 struct Considered {
     statement: Statement,
     /// The run is to be cut off before it.
-    cut: Option<u32>,
+    cut: Option<Slot>,
 }
 
 impl Link {
@@ -134,11 +134,11 @@ impl Link {
                 .left
                 .push_back(Part { statement: considered.statement, begins: characters.before(place.start) });
         }
-        if let Some(index) = cut {
+        if let Some(slot) = cut {
             for part in &parts.left {
                 self.forget(&part.statement);
             }
-            return self.cut(index);
+            return self.cut(slot);
         }
         self.respell(message, &text, &places, &parts, whole);
         self.queue.push_back(Expect::Query(parts));
@@ -229,16 +229,16 @@ impl Link {
             match decide(&coming) {
                 Decision::Pass => {}
                 Decision::Skip(response) => splice = Some(Splice::of(response.as_ref(), &text.text, form)),
-                Decision::CutBefore => cut = Some(index),
+                Decision::CutBefore => cut = Some(entered.slot),
             }
         }
         Considered { statement: Statement::recorded(entered.slot, splice), cut }
     }
 
     /// Ends the run before what was just looked at.
-    fn cut(&mut self, index: u32) -> Verdict {
+    fn cut(&mut self, slot: Slot) -> Verdict {
         self.cutting = true;
-        self.shared.cut(self.id, index);
+        self.shared.cut(self.id, slot);
         Verdict::Stay
     }
 
@@ -334,9 +334,9 @@ impl Link {
             None if self.shared.journal.running() == 0 => Statement::unrecorded(),
             None => {
                 let considered = self.consider(&text, Form::Extended, false);
-                if let Some(index) = considered.cut {
+                if let Some(slot) = considered.cut {
                     self.forget(&considered.statement);
-                    return self.cut(index);
+                    return self.cut(slot);
                 }
                 considered.statement
             }
@@ -387,9 +387,9 @@ impl Link {
             let oid = u32_at(message, 5).unwrap_or_default();
             let text = Text { text: format!("/* function call */ {oid}").into(), truncated: false };
             let considered = self.consider(&text, Form::Function, false);
-            if let Some(index) = considered.cut {
+            if let Some(slot) = considered.cut {
                 self.forget(&considered.statement);
-                return self.cut(index);
+                return self.cut(slot);
             }
             statement = considered.statement;
         }

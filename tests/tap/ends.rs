@@ -37,7 +37,7 @@ async fn a_client_that_is_killed(stage: Stage) {
     let mut child = stage.psql(&[]).stdin(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     input.write_all(b"BEGIN;\nINSERT INTO t VALUES (1);\n").await.unwrap();
-    until(&watch, "SELECT count(*) = 1 FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()").await;
+    until(&watch, "SELECT count(*) = 1 FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE 'INSERT%' AND datname = current_database()").await;
     child.kill().await.unwrap();
     until(&watch, "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database()").await;
     // While a statement runs: the server notices when it writes, as without a tap, not before.
