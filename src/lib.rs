@@ -20,5 +20,6 @@ pub mod report;
 pub mod runs;
 pub mod sandbox;
 pub mod seed;
+pub mod state;
 pub mod verdict;
 pub mod workers;
