@@ -166,6 +166,35 @@ pub fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// Words that must be quoted to be a name everywhere: those that any version from 13 to 18 reserves in some place
+/// (`pg_get_keywords`; PostgreSQL manual, appendix C).
+const KEYWORDS: &str = " all analyse analyze and any array as asc asymmetric authorization between bigint binary bit \
+    boolean both case cast char character check coalesce collate collation column concurrently constraint create \
+    cross current_catalog current_date current_role current_schema current_time current_timestamp current_user dec \
+    decimal default deferrable desc distinct do else end except exists extract false fetch float for foreign freeze \
+    from full grant greatest group grouping having ilike in initially inner inout int integer intersect interval into \
+    is isnull join json json_array json_arrayagg json_exists json_object json_objectagg json_query json_scalar \
+    json_serialize json_table json_value lateral leading least left like limit localtime localtimestamp merge_action \
+    national natural nchar none normalize not notnull null nullif numeric offset on only or order out outer overlaps \
+    overlay placing position precision primary real references returning right row select session_user setof \
+    similar smallint some substring symmetric system_user table tablesample then time timestamp to trailing treat \
+    trim true union unique user using values varchar variadic verbose when where window with xmlattributes xmlconcat \
+    xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable ";
+
+/// Writes an SQL identifier as a person would: quoted only where it would else be read as another one or not at all.
+pub fn written_identifier(name: &str) -> String {
+    let plain = |character: char| character == '_' || character.is_ascii_lowercase();
+    let mut characters = name.chars();
+    if characters.next().is_some_and(plain)
+        && characters.all(|character| plain(character) || character.is_ascii_digit())
+        && !KEYWORDS.contains(&format!(" {name} "))
+    {
+        name.to_owned()
+    } else {
+        quote_identifier(name)
+    }
+}
+
 /// Quotes an SQL string so that it reads the same whatever `standard_conforming_strings` says: a
 /// text with backslashes becomes an escape string (PostgreSQL manual, 4.1.2.2).
 pub fn quote_literal(text: &str) -> String {
@@ -197,6 +226,16 @@ mod tests {
         assert_eq!(quote_identifier("a\"; DROP ROLE x; --"), "\"a\"\"; DROP ROLE x; --\"");
         assert_eq!(quote_literal("it's"), "'it''s'");
         assert_eq!(quote_literal("a\\'b"), " E'a\\\\''b'");
+    }
+
+    #[test]
+    fn names_are_quoted_where_they_must_be() {
+        for plain in ["orders", "_x1", "public", "svc_import"] {
+            assert_eq!(written_identifier(plain), plain);
+        }
+        for odd in ["Orders", "1x", "user", "table", "a b", "", "xmltable", "all", "ü"] {
+            assert_eq!(written_identifier(odd), quote_identifier(odd));
+        }
     }
 
     #[test]

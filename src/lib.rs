@@ -20,6 +20,7 @@ pub mod report;
 pub mod runs;
 pub mod sandbox;
 pub mod seed;
+pub mod state;
 pub mod tap;
 pub mod verdict;
 pub mod workers;

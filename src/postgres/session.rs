@@ -212,6 +212,24 @@ impl Session {
         }
     }
 
+    /// Waits for the answer to what was sent, and keeps all rows of all its statements as text.
+    ///
+    /// # Errors
+    /// The error that the server raised, or the one it ended the session with.
+    pub async fn texts(&self, mut sent: Sent) -> Result<Vec<Vec<Option<String>>>, QueryFailure> {
+        let mut rows = Vec::new();
+        while let Some(message) = sent.0.next().await {
+            match message {
+                Ok(SimpleQueryMessage::Row(row)) => {
+                    rows.push((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect());
+                }
+                Ok(_) => {}
+                Err(error) => return Err(self.failure(&error).await),
+            }
+        }
+        Ok(rows)
+    }
+
     /// Waits for the answer to what was sent.
     ///
     /// # Errors

@@ -1,0 +1,27 @@
+//! The state of a server that could break an automation, read from its catalogs; what changed in it from one
+//! reading to the next, what each role could do before and can no longer do, and the statements that take a
+//! change back.
+//!
+//! Only [`Watcher`] talks to a server, through whatever can [`Ask`] it. Everything else is computed from
+//! [`Snapshot`]s in memory: no clock, no I/O, the same order every time. It judges nothing: whether a change
+//! matters to a worker is for others to say.
+
+mod acl;
+mod ask;
+mod catalogs;
+mod change;
+mod changes;
+mod definitions;
+mod fields;
+mod labels;
+mod query;
+mod running;
+mod snapshot;
+mod tables;
+mod watcher;
+
+pub use ask::Ask;
+pub use change::{Change, ChangeKind, undo};
+pub use changes::changes;
+pub use snapshot::Snapshot;
+pub use watcher::Watcher;

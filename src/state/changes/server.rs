@@ -1,0 +1,459 @@
+//! The server, its databases and schemas, and objects that are in no schema.
+
+use std::collections::BTreeMap;
+
+use super::super::acl::Kind;
+use super::super::catalogs::{
+    Catalog, Database, EventTrigger, Extension, ForeignServer, ForeignWrapper, Language, Publication, Schema,
+    Subscription, Tablespace,
+};
+use super::super::change::ChangeKind;
+use super::super::tables::{Difference, Table, differences};
+use super::common::Object;
+use super::roles::setting_sql;
+use super::{ALTERED, Diff, Pair, Place, from_to};
+use crate::identifiers::written_identifier;
+
+/// A row as an object that is in no schema.
+trait Plain {
+    fn object(&self) -> Object<'_>;
+
+    /// The statement that makes it anew.
+    fn again(&self, _diff: &Diff) -> Option<String> {
+        None
+    }
+}
+
+macro_rules! plain {
+    ($row:ident, $word:literal $(, $kind:expr)? $(; $again:expr)?) => {
+        impl Plain for $row {
+            #[allow(unused_mut, unused_assignments)]
+            fn object(&self) -> Object<'_> {
+                let mut acl = None;
+                $(acl = Some(($kind, &self.acl));)?
+                Object { word: $word, name: &self.name, schema: None, owner: Some(self.owner), arguments: String::new(), acl }
+            }
+
+            $(fn again(&self, diff: &Diff) -> Option<String> {
+                let again: fn(&$row, &Diff) -> Option<String> = $again;
+                again(self, diff)
+            })?
+        }
+    };
+}
+
+plain!(Database, "database", Kind::Database);
+plain!(Schema, "schema", Kind::Schema; |row, _| Some(format!("CREATE SCHEMA {}", written_identifier(&row.name))));
+plain!(Extension, "extension");
+plain!(EventTrigger, "event trigger"; |row, diff| {
+    let function = diff.before.tables.functions.oid(row.function)?;
+    let tags: Vec<_> = row.tags.0.iter().map(|tag| crate::identifiers::quote_literal(tag)).collect();
+    let when = if tags.is_empty() { String::new() } else { format!(" WHEN TAG IN ({})", tags.join(", ")) };
+    Some(format!(
+        "CREATE EVENT TRIGGER {} ON {}{when} EXECUTE FUNCTION {}()",
+        written_identifier(&row.name), row.event, diff.before.qualified(function.schema, &function.name)
+    ))
+});
+plain!(Publication, "publication");
+plain!(Subscription, "subscription");
+plain!(ForeignWrapper, "foreign data wrapper", Kind::Wrapper);
+plain!(ForeignServer, "server", Kind::Server);
+plain!(Tablespace, "tablespace", Kind::Tablespace);
+plain!(Language, "language", Kind::Language);
+
+impl<'a> Diff<'a> {
+    pub(super) fn server(&mut self) {
+        let (before, after) = (&self.before.tables, &self.after.tables);
+        for (was, is) in self.plain(Catalog::Database, &before.databases, &after.databases) {
+            self.database(was, is);
+        }
+        self.plain(Catalog::Schema, &before.schemas, &after.schemas);
+        for (was, is) in self.plain(Catalog::Extension, &before.extensions, &after.extensions) {
+            self.extension(was, is);
+        }
+        self.plain(Catalog::Tablespace, &before.tablespaces, &after.tablespaces);
+        self.plain(Catalog::Language, &before.languages, &after.languages);
+        self.plain(Catalog::ForeignWrapper, &before.foreign_wrappers, &after.foreign_wrappers);
+        for (was, is) in self.plain(Catalog::ForeignServer, &before.foreign_servers, &after.foreign_servers) {
+            if was.options != is.options {
+                let label = is.object().label(self.after);
+                self.tell(Place::Changed(ALTERED), ChangeKind::OptionsChanged, label, "other options");
+            }
+        }
+        self.user_mappings();
+        for (was, is) in self.plain(Catalog::EventTrigger, &before.event_triggers, &after.event_triggers) {
+            self.event_trigger(was, is);
+        }
+        for (was, is) in self.plain(Catalog::Publication, &before.publications, &after.publications) {
+            self.publication(was, is);
+        }
+        self.publication_parts();
+        for (was, is) in self.plain(Catalog::Subscription, &before.subscriptions, &after.subscriptions) {
+            self.subscription(was, is);
+        }
+        self.parameters();
+        self.default_privileges();
+        self.settings();
+    }
+
+    /// Tells what every kind of object has in common; gives back those that are on both sides.
+    fn plain<R: PartialEq + Plain>(
+        &mut self,
+        catalog: Catalog,
+        old: &'a Table<R>,
+        new: &'a Table<R>,
+    ) -> Vec<(&'a R, &'a R)> {
+        let mut both = Vec::new();
+        for pair in self.pairs(catalog, old, new, |_, _, row, _| Some(row.object().name.to_owned())) {
+            match pair {
+                Pair::Created((oid, ..), is) => self.created(oid, &is.object()),
+                Pair::Dropped((oid, ..), was) => {
+                    let again = was.again(self);
+                    self.dropped(oid, &was.object(), again);
+                }
+                Pair::Recreated((oid, ..), was, _, is) => {
+                    // The tables of a schema that was made anew are told by themselves.
+                    self.recreated(oid, &was.object(), &is.object(), None);
+                    self.common(&was.object(), &is.object());
+                    both.push((was, is));
+                }
+                Pair::Changed(_, was, is) => {
+                    self.common(&was.object(), &is.object());
+                    both.push((was, is));
+                }
+            }
+        }
+        both
+    }
+
+    fn database(&mut self, was: &Database, is: &Database) {
+        let (label, name) = (is.object().label(self.after), written_identifier(&is.name));
+        let place = Place::Changed(ALTERED);
+        let kind = ChangeKind::DatabaseChanged;
+        if was.allows_connections != is.allows_connections {
+            let undo = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {}", was.allows_connections);
+            let detail =
+                if is.allows_connections { "allows connections" } else { "no longer allows connections" };
+            self.tell(place, kind, label.clone(), detail).undone_by([undo]);
+        }
+        if was.connection_limit != is.connection_limit {
+            let undo = format!("ALTER DATABASE {name} CONNECTION LIMIT {}", was.connection_limit);
+            let detail = format!("CONNECTION LIMIT {}", from_to(was.connection_limit, is.connection_limit));
+            self.tell(place, kind, label.clone(), detail).undone_by([undo]);
+        }
+        if was.template != is.template {
+            let undo = format!("ALTER DATABASE {name} IS_TEMPLATE {}", was.template);
+            let detail = if is.template { "a template" } else { "no longer a template" };
+            self.tell(place, kind, label.clone(), detail).undone_by([undo]);
+        }
+        if was.tablespace != is.tablespace {
+            self.tell(place, kind, label, "another tablespace");
+        }
+    }
+
+    fn extension(&mut self, was: &Extension, is: &Extension) {
+        let (label, name) = (is.object().label(self.after), written_identifier(&is.name));
+        let place = Place::Changed(ALTERED);
+        if was.version != is.version {
+            let detail = format!("version {}", from_to(&was.version, &is.version));
+            self.tell(place, ChangeKind::ExtensionChanged, label.clone(), detail);
+        }
+        if was.schema != is.schema {
+            let (old, new) = (self.before.schema(was.schema), self.after.schema(is.schema));
+            let undo = format!("ALTER EXTENSION {name} SET SCHEMA {old}");
+            self.tell(place, ChangeKind::ObjectMoved, label, from_to(&old, new)).undone_by([undo]);
+        }
+    }
+
+    fn event_trigger(&mut self, was: &EventTrigger, is: &EventTrigger) {
+        let (label, name) = (is.object().label(self.after), written_identifier(&is.name));
+        let place = Place::Changed(ALTERED);
+        if was.enabled != is.enabled {
+            let verb = |state| match state {
+                'D' => "DISABLE",
+                'R' => "ENABLE REPLICA",
+                'A' => "ENABLE ALWAYS",
+                _ => "ENABLE",
+            };
+            let kind = if is.enabled == 'D' {
+                ChangeKind::EventTriggerDisabled
+            } else {
+                ChangeKind::EventTriggerEnabled
+            };
+            let undo = format!("ALTER EVENT TRIGGER {name} {}", verb(was.enabled));
+            self.tell(place, kind, label.clone(), from_to(verb(was.enabled), verb(is.enabled)))
+                .undone_by([undo]);
+        }
+        if was.tags != is.tags
+            || was.event != is.event
+            || self.now(Catalog::Function, was.function) != Some(is.function)
+        {
+            let again = was.again(self);
+            let undo = again.map(|again| vec![format!("DROP EVENT TRIGGER IF EXISTS {name}"), again]);
+            let detail = format!("on {}", from_to(&was.event, &is.event));
+            self.tell(place, ChangeKind::EventTriggerChanged, label, detail).undo = undo;
+        }
+    }
+
+    fn publication(&mut self, was: &Publication, is: &Publication) {
+        let (label, name) = (is.object().label(self.after), written_identifier(&is.name));
+        let publishes = |row: &Publication| {
+            let each = [
+                (row.insert, "insert"),
+                (row.update, "update"),
+                (row.delete, "delete"),
+                (row.truncate, "truncate"),
+            ];
+            each.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect::<Vec<_>>().join(", ")
+        };
+        if publishes(was) != publishes(is) {
+            let undo = format!("ALTER PUBLICATION {name} SET (publish = '{}')", publishes(was));
+            let detail = format!("publishes {}", from_to(publishes(was), publishes(is)));
+            self.tell(Place::Changed(ALTERED), ChangeKind::PublicationChanged, label.clone(), detail)
+                .undone_by([undo]);
+        }
+        if was.via_root != is.via_root {
+            let undo =
+                format!("ALTER PUBLICATION {name} SET (publish_via_partition_root = {})", was.via_root);
+            let detail = format!("publish_via_partition_root {}", from_to(was.via_root, is.via_root));
+            self.tell(Place::Changed(ALTERED), ChangeKind::PublicationChanged, label, detail)
+                .undone_by([undo]);
+        }
+    }
+
+    fn publication_parts(&mut self) {
+        let (before, after) = (self.before, self.after);
+        for difference in differences(&before.tables.publication_tables, &after.tables.publication_tables) {
+            let (publication, relation, added) = match difference {
+                Difference::Added(_, row) => (row.publication, row.relation, true),
+                Difference::Removed(_, row) => (row.publication, row.relation, false),
+                Difference::Changed(_, _, row) => {
+                    if let Some(of) = after.tables.publications.oid(row.publication) {
+                        let detail = format!("{} with another filter", after.relation_label(row.relation));
+                        self.tell(
+                            Place::Changed(ALTERED),
+                            ChangeKind::PublicationChanged,
+                            of.object().label(after),
+                            detail,
+                        );
+                    }
+                    continue;
+                }
+            };
+            let now = (self.now(Catalog::Publication, publication), self.now(Catalog::Relation, relation));
+            if let (Some(publication), Some(relation)) = now
+                && let Some(of) = after.tables.publications.oid(publication)
+                && before.tables.has(Catalog::Publication, publication)
+            {
+                let (label, name) = (of.object().label(after), written_identifier(&of.name));
+                let table = after.relation_sql(relation);
+                let verb = if added { "DROP" } else { "ADD" };
+                let undo = format!("ALTER PUBLICATION {name} {verb} TABLE {table}");
+                let detail = format!("{} {table}", if added { "with table" } else { "no longer with table" });
+                self.tell(Place::Changed(ALTERED), ChangeKind::PublicationChanged, label, detail)
+                    .undone_by([undo]);
+            }
+        }
+        for difference in differences(&before.tables.publication_schemas, &after.tables.publication_schemas) {
+            let (publication, schema, added) = match difference {
+                Difference::Added(_, row) => (row.publication, row.schema, true),
+                Difference::Removed(_, row) => (row.publication, row.schema, false),
+                Difference::Changed(..) => continue,
+            };
+            if let Some(of) = after.tables.publications.oid(publication)
+                && before.tables.has(Catalog::Publication, publication)
+                && after.tables.has(Catalog::Schema, schema)
+            {
+                let (label, name) = (of.object().label(after), written_identifier(&of.name));
+                let schema = after.schema(schema);
+                let verb = if added { "DROP" } else { "ADD" };
+                let undo = format!("ALTER PUBLICATION {name} {verb} TABLES IN SCHEMA {schema}");
+                let detail =
+                    format!("{} {schema}", if added { "with schema" } else { "no longer with schema" });
+                self.tell(Place::Changed(ALTERED), ChangeKind::PublicationChanged, label, detail)
+                    .undone_by([undo]);
+            }
+        }
+    }
+
+    fn subscription(&mut self, was: &Subscription, is: &Subscription) {
+        let (label, name) = (is.object().label(self.after), written_identifier(&is.name));
+        if was.enabled != is.enabled {
+            let undo =
+                format!("ALTER SUBSCRIPTION {name} {}", if was.enabled { "ENABLE" } else { "DISABLE" });
+            let detail = if is.enabled { "enabled" } else { "disabled" };
+            self.tell(Place::Changed(ALTERED), ChangeKind::SubscriptionChanged, label.clone(), detail)
+                .undone_by([undo]);
+        }
+        if was.publications != is.publications || was.slot != is.slot {
+            let told = |row: &Subscription| row.publications.0.join(", ");
+            let detail = from_to(told(was), told(is));
+            self.tell(Place::Changed(ALTERED), ChangeKind::SubscriptionChanged, label, detail);
+        }
+    }
+
+    fn user_mappings(&mut self) {
+        let (before, after) = (self.before, self.after);
+        for difference in differences(&before.tables.user_mappings, &after.tables.user_mappings) {
+            let (row, detail, made) = match difference {
+                Difference::Added(_, row) => (row, "made", true),
+                Difference::Removed(_, row) => (row, "dropped", false),
+                Difference::Changed(_, _, row) => (row, "other options", false),
+            };
+            let Some(server) = self.now(Catalog::ForeignServer, row.server) else { continue };
+            let server = after
+                .tables
+                .foreign_servers
+                .oid(server)
+                .map(|row| written_identifier(&row.name))
+                .unwrap_or_default();
+            let role = self.role_sql_now(row.role);
+            let undo = made.then(|| vec![format!("DROP USER MAPPING IF EXISTS FOR {role} SERVER {server}")]);
+            let who = self.role_now(row.role);
+            let label = format!("user mapping of {role} on server {server}");
+            self.tell(Place::Changed(ALTERED), ChangeKind::UserMappingChanged, label, detail).of(who).undo =
+                undo;
+        }
+    }
+
+    /// Privileges on settings: a setting without any has no row.
+    fn parameters(&mut self) {
+        let (before, after) = (self.before, self.after);
+        let none = Some(super::super::acl::Acl::default());
+        for difference in differences(&before.tables.parameters, &after.tables.parameters) {
+            let (name, was, is) = match difference {
+                Difference::Added(_, row) => (&row.name, &none, &row.acl),
+                Difference::Removed(_, row) => (&row.name, &row.acl, &none),
+                Difference::Changed(_, was, is) => (&is.name, &was.acl, &is.acl),
+            };
+            let on = super::privileges::On {
+                kind: Kind::Parameter,
+                label: format!("parameter {name}"),
+                sql: format!("PARAMETER {name}"),
+                column: None,
+            };
+            // The bootstrap superuser grants them.
+            self.privileges(&on, (was, 10), (is, 10));
+        }
+    }
+
+    fn default_privileges(&mut self) {
+        let (before, after) = (self.before, self.after);
+        for difference in differences(&before.tables.default_privileges, &after.tables.default_privileges) {
+            let (row, was, is) = match difference {
+                Difference::Added(_, row) => (row, None, Some(&row.acl)),
+                Difference::Removed(_, row) => (row, Some(&row.acl), None),
+                Difference::Changed(_, was, is) => (is, Some(&was.acl), Some(&is.acl)),
+            };
+            if !after.tables.has(Catalog::Role, row.role) {
+                continue;
+            }
+            let (kind, word) = match row.kind {
+                'S' => (Kind::Sequence, "SEQUENCES"),
+                'f' => (Kind::Function, "FUNCTIONS"),
+                'T' => (Kind::Type, "TYPES"),
+                'n' => (Kind::Schema, "SCHEMAS"),
+                'L' => (Kind::Relation, "LARGE OBJECTS"),
+                _ => (Kind::Relation, "TABLES"),
+            };
+            // In a schema they are added to what is granted anyway; without one they stand in its place.
+            let implicit = super::super::acl::Acl::default_of(kind, row.role, after.version);
+            let rest = if row.schema == 0 { implicit } else { super::super::acl::Acl::default() };
+            let (was, is) = (was.unwrap_or(&rest), is.unwrap_or(&rest));
+            let within = if row.schema == 0 {
+                String::new()
+            } else {
+                format!(" IN SCHEMA {}", after.schema(row.schema))
+            };
+            let maker = after.role_sql(row.role);
+            let alter = format!("ALTER DEFAULT PRIVILEGES FOR ROLE {maker}{within}");
+            let label =
+                format!("default privileges of {maker} on {}{}", word.to_lowercase(), within.to_lowercase());
+            let list = |acl: &super::super::acl::Acl| {
+                let mut found = BTreeMap::new();
+                for grant in &acl.0 {
+                    found.insert(grant.grantee, (grant.privileges, grant.grantable));
+                }
+                found
+            };
+            let (old, new) = (list(was), list(is));
+            let grantees: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).copied().collect();
+            for grantee in grantees {
+                let (had, has) = (
+                    old.get(&grantee).copied().unwrap_or_default(),
+                    new.get(&grantee).copied().unwrap_or_default(),
+                );
+                let who = self.role_sql_now(grantee);
+                let role = self.role_now(grantee);
+                for (one, privilege) in had.0.without(has.0).each() {
+                    let option = if had.1.has(one) { " WITH GRANT OPTION" } else { "" };
+                    let undo = format!("{alter} GRANT {privilege} ON {word} TO {who}{option}");
+                    let place = Place::Changed(ALTERED);
+                    self.tell(
+                        place,
+                        ChangeKind::DefaultPrivilegesChanged,
+                        label.clone(),
+                        format!("no longer {privilege}"),
+                    )
+                    .of(role.clone())
+                    .undone_by([undo]);
+                }
+                for (_, privilege) in has.0.without(had.0).each() {
+                    let undo = format!("{alter} REVOKE {privilege} ON {word} FROM {who}");
+                    self.tell(
+                        Place::Changed(ALTERED),
+                        ChangeKind::DefaultPrivilegesChanged,
+                        label.clone(),
+                        privilege,
+                    )
+                    .of(role.clone())
+                    .undone_by([undo]);
+                }
+            }
+        }
+    }
+
+    fn settings(&mut self) {
+        let (was, is) = (&self.before.settings, &self.after.settings);
+        let reload = || "SELECT pg_catalog.pg_reload_conf()".to_owned();
+        let names: std::collections::BTreeSet<_> = was
+            .files
+            .keys()
+            .chain(is.files.keys())
+            .chain(was.in_force.keys())
+            .chain(is.in_force.keys())
+            .collect();
+        for name in names {
+            let (old, new) = (was.files.get(name), is.files.get(name));
+            let (old_force, new_force) = (was.in_force.get(name), is.in_force.get(name));
+            if old == new && old_force == new_force {
+                continue;
+            }
+            let told = |value: Option<&str>| value.unwrap_or("not set").to_owned();
+            let detail = if old == new {
+                from_to(told(old_force.map(String::as_str)), told(new_force.map(String::as_str)))
+            } else {
+                let text = from_to(
+                    told(old.map(|setting| setting.value.as_str())),
+                    told(new.map(|setting| setting.value.as_str())),
+                );
+                if old_force == new_force { format!("{text} (not in force yet)") } else { text }
+            };
+            let undo = match (old, new) {
+                (Some(old), _) if old.altered => Some(vec![
+                    format!("ALTER SYSTEM SET {name} = {}", setting_sql(name, &old.value)),
+                    reload(),
+                ]),
+                (_, Some(new)) if new.altered => Some(vec![format!("ALTER SYSTEM RESET {name}"), reload()]),
+                _ => None,
+            };
+            self.tell(
+                Place::Changed(ALTERED),
+                ChangeKind::SettingChanged,
+                format!("setting {name}"),
+                detail,
+            )
+            .undo = undo;
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Definitions as the server writes them: of views, functions, indexes, constraints and the like, and how types
+//! are called. They are read when their object was touched, or when a name changed that may stand in them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::ask::Ask;
+use super::catalogs::{Catalog, Tables};
+use super::query::{self, DEFINED};
+use super::snapshot::Snapshot;
+use super::tables::{Difference, Table, differences};
+use super::watcher::{Rows, unreadable};
+use crate::postgres::QueryFailure;
+
+/// Which definitions have to be read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Missing {
+    /// All of them.
+    all: bool,
+    some: BTreeMap<Catalog, BTreeSet<u32>>,
+    types: BTreeSet<(u32, i32)>,
+}
+
+impl Missing {
+    fn add(&mut self, catalog: Catalog, oid: u32) {
+        self.some.entry(catalog).or_default().insert(oid);
+    }
+
+    /// Adds what differs between two readings, from one that has nothing: everything.
+    pub(super) fn note(&mut self, before: &Snapshot, after: &Snapshot) {
+        if before.version == 0 {
+            self.all = true;
+        }
+        let (old, new) = (&before.tables, &after.tables);
+        if renamed(old, new) {
+            self.all = true;
+            self.types.extend(after.type_names.keys().copied());
+        }
+        touched(&old.defaults, &new.defaults, |oid| self.add(Catalog::ColumnDefault, oid));
+        touched(&old.constraints, &new.constraints, |oid| self.add(Catalog::Constraint, oid));
+        touched(&old.indexes, &new.indexes, |oid| self.add(Catalog::Index, oid));
+        touched(&old.triggers, &new.triggers, |oid| self.add(Catalog::Trigger, oid));
+        touched(&old.rules, &new.rules, |oid| self.add(Catalog::Rule, oid));
+        touched(&old.policies, &new.policies, |oid| self.add(Catalog::Policy, oid));
+        touched(&old.functions, &new.functions, |oid| self.add(Catalog::Function, oid));
+        // A bound stands with its relation, and the options of an index, too.
+        touched(&old.relations, &new.relations, |oid| {
+            self.add(Catalog::Relation, oid);
+            self.add(Catalog::Index, oid);
+        });
+        self.note_types(old, new);
+    }
+
+    fn note_types(&mut self, old: &Tables, new: &Tables) {
+        let mut types = Vec::new();
+        each(&old.columns, &new.columns, |_, column| types.push((column.type_oid, column.modifier)));
+        each(&old.functions, &new.functions, |_, function| {
+            types.push((function.returns, -1));
+            types.extend(function.arguments.0.iter().map(|argument| (*argument, -1)));
+        });
+        each(&old.types, &new.types, |oid, of| types.extend([(oid, -1), (of.base, of.modifier)]));
+        each(&old.sequences, &new.sequences, |_, sequence| types.push((sequence.type_oid, -1)));
+        self.types.extend(types.into_iter().filter(|(oid, _)| *oid != 0));
+    }
+}
+
+/// Calls for each row that is new or other than it was.
+fn each<R: PartialEq>(old: &Table<R>, new: &Table<R>, mut call: impl FnMut(u32, &R)) {
+    for difference in differences(old, new) {
+        match difference {
+            Difference::Added((oid, _, _), row) | Difference::Changed((oid, _, _), _, row) => call(oid, row),
+            Difference::Removed(..) => {}
+        }
+    }
+}
+
+fn touched<R: PartialEq>(old: &Table<R>, new: &Table<R>, mut call: impl FnMut(u32)) {
+    each(old, new, |oid, _| call(oid));
+}
+
+/// Whether a name changed that may stand in definitions of something else.
+fn renamed(old: &Tables, new: &Tables) -> bool {
+    let any = |found: Vec<bool>| found.into_iter().any(|other| other);
+    any(changed(&old.relations, &new.relations, |a, b| a.name != b.name || a.schema != b.schema))
+        || any(changed(&old.columns, &new.columns, |a, b| a.name != b.name && !b.dropped))
+        || any(changed(&old.functions, &new.functions, |a, b| a.name != b.name || a.schema != b.schema))
+        || any(changed(&old.types, &new.types, |a, b| a.name != b.name || a.schema != b.schema))
+        || any(changed(&old.schemas, &new.schemas, |a, b| a.name != b.name))
+}
+
+fn changed<R: PartialEq>(old: &Table<R>, new: &Table<R>, is: impl Fn(&R, &R) -> bool) -> Vec<bool> {
+    let pairs = differences(old, new).into_iter();
+    pairs.map(|pair| matches!(pair, Difference::Changed(_, a, b) if is(a, b))).collect()
+}
+
+/// How definitions are asked for.
+pub(super) struct Reader<'a> {
+    pub(super) version: u32,
+    pub(super) path: Option<&'a str>,
+    pub(super) restricted: bool,
+}
+
+impl Reader<'_> {
+    /// Reads what is missing; what somebody has locked stays missing.
+    pub(super) async fn read<A: Ask>(
+        &self,
+        asker: &A,
+        missing: &mut Missing,
+        next: &mut Snapshot,
+    ) -> Result<(), QueryFailure> {
+        let unknown: Vec<_> = missing.types.iter().copied().collect();
+        let mut statements = Vec::new();
+        if !unknown.is_empty() {
+            statements.push(query::type_names(&unknown));
+        }
+        let (mut free, mut locking) = (Vec::new(), Vec::new());
+        for (catalog, locks, text) in DEFINED {
+            let some: Option<Vec<u32>> = if missing.all {
+                None
+            } else {
+                let Some(some) = missing.some.get(catalog) else { continue };
+                Some(some.iter().copied().collect())
+            };
+            let statement = query::definitions(*catalog, text, some.as_deref());
+            if *locks { locking.push((*catalog, statement)) } else { free.push((*catalog, statement)) }
+        }
+        statements.extend(free.iter().map(|(_, statement)| statement.clone()));
+        let mut texts = (*next.definitions).clone();
+        let mut left = Missing::default();
+        if self.restricted {
+            left = Missing { types: BTreeSet::new(), ..missing.clone() };
+            if !statements.is_empty() {
+                let rows = asker.ask(&query::framed(&statements, self.path, false)).await?;
+                take(rows, &mut texts, next)?;
+            }
+        } else {
+            statements.extend(locking.iter().map(|(_, statement)| statement.clone()));
+            if !statements.is_empty() {
+                let rows = match asker.ask(&query::framed(&statements, None, true)).await {
+                    // SQLSTATE lock_not_available: read what waits for no lock, the rest another time.
+                    Err(failure) if failure.sqlstate.as_str() == "55P03" => {
+                        left = Missing { types: BTreeSet::new(), ..missing.clone() };
+                        let kept = statements.len() - locking.len();
+                        statements.truncate(kept);
+                        asker.ask(&query::framed(&statements, None, true)).await?
+                    }
+                    answer => answer?,
+                };
+                take(rows, &mut texts, next)?;
+            }
+        }
+        if texts.len() != next.definitions.len() || !Arc::ptr_eq(&next.definitions, &Arc::default()) {
+            texts.retain(|(catalog, oid), _| next.tables.has(*catalog, *oid));
+        }
+        if texts != *next.definitions {
+            next.definitions = Arc::new(texts);
+        }
+        *missing = left;
+        Ok(())
+    }
+}
+
+fn take(
+    rows: Rows,
+    texts: &mut super::snapshot::Definitions,
+    next: &mut Snapshot,
+) -> Result<(), QueryFailure> {
+    let mut names = BTreeMap::new();
+    for row in rows {
+        let text = |at: usize| row.get(at).and_then(Option::as_deref);
+        match text(0) {
+            Some("type") => {
+                let oid = text(1).and_then(|oid| oid.parse().ok());
+                let modifier = text(2).and_then(|modifier| modifier.parse().ok());
+                if let (Some(oid), Some(modifier), Some(name)) = (oid, modifier, text(3)) {
+                    names.insert((oid, modifier), Arc::from(name));
+                }
+            }
+            Some("definition") => {
+                let catalog = text(1).and_then(Catalog::named);
+                let oid = text(2).and_then(|oid| oid.parse().ok());
+                let Some(key) = catalog.zip(oid) else { return Err(unreadable("definitions")) };
+                match text(3) {
+                    Some(definition) => texts.insert(key, Arc::from(definition)),
+                    None => texts.remove(&key),
+                };
+            }
+            _ => {}
+        }
+    }
+    if !names.is_empty() {
+        Arc::make_mut(&mut next.type_names).extend(names);
+    }
+    Ok(())
+}
