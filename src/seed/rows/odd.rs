@@ -21,6 +21,7 @@ pub(super) fn value(name: &str, n: u64, rng: &mut ChaCha8Rng) -> String {
         "hstore" => format!("\"{word}\"=>\"{n}\""),
         "ltree" => format!("top.{word}.n{n}"),
         "pg_lsn" => format!("0/{n:X}"),
+        "snapshot" => format!("{n}:{}:", n + 1),
         "tid" => format!("(0,{})", n % 60_000 + 1),
         "cube" => format!("({n})"),
         "geometry" => format!("POINT({} 1)", n % 90),

@@ -8,6 +8,7 @@ FROM (
         t.typcategory AS category,
         t.typelem::pg_catalog.int8 AS element,
         t.typbasetype::pg_catalog.int8 AS base,
+        CASE t.typtype WHEN 'd' THEN pg_catalog.format_type(t.typbasetype, NULL) END AS base_name,
         t.typtypmod AS modifier,
         t.typnotnull AS not_null,
         COALESCE((
