@@ -136,6 +136,7 @@ async fn fill_within(
         wanted: counts,
         inserted: 0,
         without: Vec::new(),
+        defeated: BTreeMap::new(),
     };
     for (at, table) in model.iter().enumerate() {
         if table.occupied {

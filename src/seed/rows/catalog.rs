@@ -91,6 +91,7 @@ pub(super) struct TypeEntry {
     pub(super) subtype: Option<i64>,
     pub(super) fields: Vec<FieldEntry>,
     pub(super) checks: Vec<Option<String>>,
+    pub(super) check_names: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

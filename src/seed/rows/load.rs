@@ -2,8 +2,10 @@
 
 mod circle;
 mod copy;
+mod probe;
 mod sequences;
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 
 use bytes::{Bytes, BytesMut};
@@ -45,6 +47,8 @@ pub(super) struct Loader<'c, 'a> {
     pub(super) wanted: Vec<u64>,
     pub(super) inserted: u64,
     pub(super) without: Vec<TableWithoutRows>,
+    /// Constraints that nothing could be found for, by table.
+    pub(super) defeated: BTreeMap<usize, String>,
 }
 
 /// Why a table has no (more) rows.
@@ -187,17 +191,30 @@ impl Loader<'_, '_> {
         let (kept, prepared) = join(self.run(KEEP), self.prepare(at)).await;
         kept?;
         let (done, trouble) = match prepared {
-            Ok(statement) => self.batches(step, &statement, wanted).await?,
+            Ok(statement) => {
+                let (mut done, mut trouble) = self.batches(step, &statement, wanted).await?;
+                // The server may know values that nobody here thinks of.
+                if done == 0 && wanted > 0 && self.probe(step).await? {
+                    (done, trouble) = self.batches(step, &statement, wanted).await?;
+                }
+                (done, trouble)
+            }
             Err(error) => {
                 self.run("ROLLBACK TO SAVEPOINT thirdrun_rows").await?;
                 (0, Some(Trouble::Server(error)))
             }
         };
+        let (done, trouble) = match self.remove_unreferenced(at, done).await? {
+            Some(key) if key.1 == 0 => (0, Some(Trouble::Refused(key.0))),
+            Some(key) => (key.1, trouble),
+            None => (done, trouble),
+        };
         self.inserted += done;
         if done == 0 && wanted > 0 {
-            self.give_up(at, trouble.map_or_else(String::new, |trouble| trouble.text()));
+            let reason = self.reason(at, trouble);
+            self.give_up(at, reason);
         }
-        if done > 0 && self.generator.references_generated(at) {
+        if done > 0 && self.generator.reads_again(at) {
             if let Some(known) = self.generator.known.get_mut(at) {
                 known.pool.clear();
             }
@@ -205,6 +222,69 @@ impl Loader<'_, '_> {
         }
         self.generator.done(at);
         Ok(())
+    }
+
+    /// Removes rows of which a column that the server computes references nothing; none where no such column is
+    /// part of a foreign key. Returns the key and the rows that are left.
+    async fn remove_unreferenced(
+        &mut self,
+        at: usize,
+        done: u64,
+    ) -> Result<Option<(Refusal, u64)>, RowsError> {
+        let Some(table) = self.table(at).filter(|_| done > 0) else {
+            return Ok(None);
+        };
+        let mut removed = None;
+        let mut left = done;
+        for key in &table.foreign_keys {
+            let column =
+                |table: &Table, at: &usize| table.columns.get(*at).map(|c| quote_identifier(&c.name));
+            let computed = |at: &usize| table.columns.get(*at).is_some_and(|column| column.generated);
+            let target = key.target.and_then(|target| self.table(target));
+            let (true, Some(target)) = (key.columns.iter().any(computed), target) else {
+                continue;
+            };
+            let pairs: Vec<String> = key
+                .columns
+                .iter()
+                .zip(&key.target_columns)
+                .filter_map(|(own, theirs)| {
+                    Some(format!("own.{} = it.{}", column(table, own)?, column(target, theirs)?))
+                })
+                .collect();
+            let whole: Vec<String> = key
+                .columns
+                .iter()
+                .filter_map(|own| Some(format!("own.{} IS NOT NULL", column(table, own)?)))
+                .collect();
+            let query = format!(
+                "WITH gone AS (DELETE FROM {} AS own WHERE {} \
+                 AND NOT EXISTS (SELECT FROM {} AS it WHERE {}) RETURNING 1) SELECT pg_catalog.count(*) FROM gone",
+                table.sql,
+                whole.join(" AND "),
+                target.sql,
+                pairs.join(" AND ")
+            );
+            let messages = self.client.simple_query(&query).await.map_err(RowsError::Session)?;
+            let gone = messages.iter().find_map(|message| match message {
+                SimpleQueryMessage::Row(row) => row.get(0)?.parse::<u64>().ok(),
+                _ => None,
+            });
+            left = left.saturating_sub(gone.unwrap_or_default());
+            removed = Some((Refusal::no_target(key), left));
+        }
+        Ok(removed)
+    }
+
+    /// What defeated a table: the constraints that nothing was found for, else what was said last.
+    fn reason(&self, at: usize, trouble: Option<Trouble>) -> String {
+        let said = trouble.map_or_else(String::new, |trouble| trouble.text());
+        match self.defeated.get(&at) {
+            Some(names) if !said.contains(names.as_str()) => {
+                format!("nothing was found that keeps {names}; {said}")
+            }
+            _ => said,
+        }
     }
 
     fn give_up(&mut self, at: usize, reason: String) {

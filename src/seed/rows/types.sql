@@ -27,7 +27,11 @@ FROM (
         COALESCE((
             SELECT pg_catalog.json_agg(pg_catalog.pg_get_expr(k.conbin, 0) ORDER BY k.conname)
             FROM pg_catalog.pg_constraint AS k WHERE k.contypid = t.oid AND k.contype = 'c'
-        ), '[]'::pg_catalog.json) AS checks
+        ), '[]'::pg_catalog.json) AS checks,
+        COALESCE((
+            SELECT pg_catalog.json_agg(k.conname ORDER BY k.conname)
+            FROM pg_catalog.pg_constraint AS k WHERE k.contypid = t.oid AND k.contype = 'c'
+        ), '[]'::pg_catalog.json) AS check_names
     FROM pg_catalog.pg_type AS t
     WHERE t.oid IN (
         SELECT part.oid
