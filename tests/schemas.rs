@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use thirdrun::dump::PlainDump;
+use thirdrun::dump::{PlainDump, Sources};
 use thirdrun::identifiers::{DatabaseName, RoleName};
 use thirdrun::postgres::Session;
 use thirdrun::sandbox::{BackendChoice, Sandbox, SandboxPlan, Scope};
@@ -162,7 +162,7 @@ async fn cloned(sandbox: &Sandbox, database: &str, path: &Path, text: String) ->
         skip_missing_extensions: false,
         passwords: BTreeMap::new(),
     };
-    let schema = vec![PlainDump { path: path.to_owned(), text, is_file: true }];
+    let schema = vec![PlainDump { path: path.to_owned(), text, is_file: true, sources: Sources::default() }];
     let dumps = Dumps { schema, roles: Vec::new(), load: Vec::new() };
     let facts = seed(&plan, &dumps, sandbox.server(), None).await?;
     let rolled_back = |skipped: &&thirdrun::observations::Skipped| skipped.error.contains("rolls it back");

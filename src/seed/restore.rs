@@ -51,10 +51,9 @@ pub(super) struct Restore<'a> {
 
 /// The statements of a dump.
 pub(super) fn items(dump: &PlainDump) -> Result<Vec<Item<'_>>, RestoreError> {
-    split(&dump.text).map_err(|error| RestoreError::Truncated {
-        path: dump.path.clone(),
-        line: error.line,
-        what: format!("{} begins here and never ends", error.what),
+    split(&dump.text).map_err(|error| {
+        let (path, line) = dump.place(error.line);
+        RestoreError::Truncated { path, line, what: format!("{} begins here and never ends", error.what) }
     })
 }
 
@@ -115,11 +114,8 @@ impl<'r> Restoring<'r, '_> {
                 Treatment::End => break,
                 Treatment::NotUnderstood => {
                     let command = item.text.split_whitespace().next().unwrap_or_default().to_owned();
-                    return Err(RestoreError::Command {
-                        path: self.dump.path.clone(),
-                        line: item.line,
-                        command,
-                    });
+                    let (path, line) = self.dump.place(item.line);
+                    return Err(RestoreError::Command { path, line, command });
                 }
                 Treatment::Send(sql) => {
                     if self.names_unknown_role(item.text) {
@@ -153,8 +149,9 @@ impl<'r> Restoring<'r, '_> {
     async fn roll_back(&mut self, line: usize) -> Result<(), RestoreError> {
         let ended = self.restore.session.run("ROLLBACK").await;
         ended.map_err(|failure| statement_error(self.dump, None, failure))?;
+        let (path, line) = self.dump.place(line);
         self.restore.skipped.push(Skipped {
-            object: format!("everything after the BEGIN of {}:{line}", self.dump.path.display()),
+            object: format!("everything after the BEGIN of {}:{line}", path.display()),
             error: "the file ends without a COMMIT, so that psql rolls it back".to_owned(),
         });
         Ok(())
