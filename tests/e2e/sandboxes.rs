@@ -111,9 +111,7 @@ fn a_full_disk_is_told(backend: Backend) -> Result<(), Failed> {
         return Ok(());
     }
     let rehearsal = Rehearsal::new("");
-    rehearsal
-        .file("thirdrun.toml", &format!("[data]\nrows = 3000000\n{READER}"))
-        .file("s.sql", "SELECT 1;");
+    rehearsal.file("thirdrun.toml", &format!("[data]\nrows = 3000000\n{READER}")).file("s.sql", "SELECT 1;");
     let mut command = Command::new("unshare");
     command.args(["-m", "sh", "-c", FULL, "sh", env!("CARGO_BIN_EXE_thirdrun"), "check", "s.sql"]);
     command.args(["--backend", &backend.to_string()]).current_dir(rehearsal.path(""));
