@@ -7,6 +7,7 @@ mod archive;
 mod encoding;
 mod facts;
 mod file;
+mod psql;
 mod script;
 mod tokens;
 mod words;
@@ -16,6 +17,7 @@ pub use facts::{
     roles_named, stated_password, without_stored_hash,
 };
 pub use file::{Archive, Content, DumpError, DumpFile, PlainDump};
+pub use psql::Sources;
 pub use script::{Item, ItemKind, ScriptError, split, statements};
 pub use tokens::{Token, TokenKind, tokens};
 pub use words::{Word, words, words_at};

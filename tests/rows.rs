@@ -14,6 +14,8 @@ use thirdrun::sandbox::{BackendChoice, Sandbox, SandboxPlan, Scope};
 use thirdrun::seed::rows::{RowsError, RowsFilled, RowsPlan, fill};
 
 const SCHEMA: &str = include_str!("rows/schema.sql");
+/// What is hard to keep.
+const HARD: &str = include_str!("rows/hard.sql");
 const ROWS: u64 = 100;
 /// Tables that cannot have the rows wanted, and how many they can have.
 const FEWER: &[(&str, u64)] = &[
@@ -173,6 +175,94 @@ async fn every_table_gets_rows_that_keep_all_constraints() {
     filled(&other, &plan(ROWS, 2)).await;
     assert_valid(&other).await;
     assert_eq!(number(&other, "SELECT count(*) FROM users").await, 2 * ROWS);
+    scope.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hard_demands_are_met() {
+    let scope = Scope::create().unwrap();
+    let sandbox = sandbox(&scope).await;
+    for rows in [10, 100] {
+        let session = database(&sandbox, &format!("hard_{rows}"), HARD).await;
+        session.run("RESET search_path").await.unwrap();
+        let outcome = filled(&session, &plan(rows, 1)).await;
+        assert!(outcome.without_rows.is_empty(), "{:#?}", outcome.without_rows);
+        for (label, sql) in tables(&session).await {
+            assert!(number(&session, &format!("SELECT count(*) FROM {sql}")).await > 0, "{label}");
+        }
+        assert_valid(&session).await;
+        session.close().await;
+    }
+    scope.close().await;
+}
+
+/// Tables that cannot have a row, each with what must be said of it.
+const IMPOSSIBLE: &[(&str, &str, &str)] = &[
+    ("one_column", "a int NOT NULL, CONSTRAINT big CHECK (a > 5), CONSTRAINT small CHECK (a < 3)", "big"),
+    (
+        "circle",
+        "a int NOT NULL, b int NOT NULL, CONSTRAINT ab CHECK (a < b), CONSTRAINT ba CHECK (b < a)",
+        "ba",
+    ),
+    (
+        "three",
+        "a date NOT NULL, b date NOT NULL, c date NOT NULL, CONSTRAINT ab CHECK (a < b), CONSTRAINT bc CHECK (b < c), CONSTRAINT ca CHECK (c < a)",
+        "ca",
+    ),
+    ("by_function", "a text NOT NULL, CONSTRAINT refused CHECK (never(a))", "refused"),
+    ("in_plain_words", "a int, CONSTRAINT nothing CHECK (false)", "nothing"),
+    ("of_domain", "a impossible NOT NULL", "impossible_check"),
+    (
+        "texts",
+        "a text NOT NULL, CONSTRAINT short CHECK (length(a) < 2), CONSTRAINT long CHECK (length(a) > 4)",
+        "long",
+    ),
+    (
+        "lists",
+        "a text NOT NULL, CONSTRAINT one CHECK (a IN ('x', 'y')), CONSTRAINT other CHECK (a IN ('z'))",
+        "other",
+    ),
+    (
+        "nulls",
+        "a int, b int, CONSTRAINT either CHECK (a IS NOT NULL), CONSTRAINT neither CHECK (a IS NULL)",
+        "neither",
+    ),
+    (
+        "patterns",
+        "a text NOT NULL, CONSTRAINT upper CHECK (a ~ '^[A-Z]+$'), CONSTRAINT lower CHECK (a ~ '^[a-z]+$')",
+        "lower",
+    ),
+    ("sums", "a int NOT NULL, b int NOT NULL, CONSTRAINT sum CHECK (a + b = a + b + 1)", "sum"),
+    (
+        "closed",
+        "a int PRIMARY KEY, b int NOT NULL, CONSTRAINT itself FOREIGN KEY (b) REFERENCES closed, CONSTRAINT other CHECK (a <> b)",
+        "itself",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_defeats_a_table_is_named() {
+    let scope = Scope::create().unwrap();
+    let sandbox = sandbox(&scope).await;
+    let mut schema = String::from(
+        "CREATE FUNCTION never(t text) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN false; END'; \
+         CREATE DOMAIN impossible AS int CONSTRAINT impossible_check CHECK (VALUE > 10 AND VALUE < 5); \
+         CREATE EXTENSION btree_gist; \
+         CREATE TABLE one_row (a int NOT NULL CHECK (a = 1), EXCLUDE USING gist (a WITH =));",
+    );
+    for (table, columns, _) in IMPOSSIBLE {
+        schema.push_str(&format!("CREATE TABLE {table} ({columns});"));
+    }
+    let session = database(&sandbox, "impossible", &schema).await;
+    let outcome = filled(&session, &plan(10, 1)).await;
+    let reasons: BTreeMap<&str, &str> =
+        outcome.without_rows.iter().map(|table| (table.table.as_str(), table.reason.as_str())).collect();
+    for (table, _, named) in IMPOSSIBLE {
+        let reason = reasons.get(format!("public.{table}").as_str()).copied().unwrap_or("it has rows");
+        assert!(reason.contains(named), "{table}: {reason}");
+    }
+    assert_eq!(reasons.len(), IMPOSSIBLE.len());
+    assert_eq!(number(&session, "SELECT count(*) FROM one_row").await, 1);
     scope.close().await;
 }
 

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::encoding::{Undecodable, decode, is_utf16};
-use super::{DumpFacts, archive};
+use super::{DumpFacts, Sources, archive, psql};
 
 /// Bytes that a dump may have, once it is decompressed: it is held in memory. The largest schemas come to a
 /// tenth of it.
@@ -17,6 +17,8 @@ pub struct DumpFile {
     pub path: PathBuf,
     /// What it says.
     pub content: Content,
+    /// Where that comes from, if the file includes others.
+    pub sources: Sources,
 }
 
 /// What a [`DumpFile`] says.
@@ -48,6 +50,8 @@ pub struct PlainDump {
     pub text: String,
     /// Whether `path` is that very text, so that its lines are those of the file.
     pub is_file: bool,
+    /// Where it comes from, if the file includes others.
+    pub sources: Sources,
 }
 
 /// A dump that cannot be read.
@@ -150,7 +154,7 @@ impl DumpFile {
         let failed = |source| DumpError::Read { path: path.to_owned(), source };
         if full.is_dir() {
             let content = Content::Archive(directory(full, path)?);
-            return Ok(Self { path: path.to_owned(), content });
+            return Ok(Self { path: path.to_owned(), content, sources: Sources::default() });
         }
         let mut bytes = Vec::new();
         std::fs::File::open(full)
@@ -169,14 +173,20 @@ impl DumpFile {
             None if !is_utf16(&bytes) && bytes.contains(&0) => {
                 return Err(DumpError::Binary { path: path.to_owned() });
             }
-            None => Content::Plain(decode(bytes).map_err(|error| undecodable(path, error))?),
+            None => {
+                let text = decode(bytes).map_err(|error| undecodable(path, error))?;
+                let expanded = psql::expand(&text, full, path, &included)
+                    .map_err(|unread| DumpError::Read { path: unread.path, source: unread.source })?;
+                let (text, sources) = expanded.unwrap_or_else(|| (text, Sources::default()));
+                return Ok(Self { path: path.to_owned(), content: Content::Plain(text), sources });
+            }
         };
-        Ok(Self { path: path.to_owned(), content })
+        Ok(Self { path: path.to_owned(), content, sources: Sources::default() })
     }
 
     /// A plain dump.
     pub fn plain(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
-        Self { path: path.into(), content: Content::Plain(text.into()) }
+        Self { path: path.into(), content: Content::Plain(text.into()), sources: Sources::default() }
     }
 
     /// What it says of where it came from.
@@ -207,14 +217,26 @@ impl Archive {
 }
 
 impl PlainDump {
+    /// The file and the line that a line of the text is, from 1.
+    pub fn place(&self, line: usize) -> (PathBuf, usize) {
+        self.sources.place(&self.path, line)
+    }
+
     /// The SQL that `pg_restore` made of an archive.
     ///
     /// # Errors
     /// When it is not in the encoding that it names.
     pub fn of_archive(path: &Path, bytes: Vec<u8>) -> Result<Self, DumpError> {
         let text = decode(bytes).map_err(|error| undecodable(path, error))?;
-        Ok(Self { path: path.to_owned(), text, is_file: false })
+        Ok(Self { path: path.to_owned(), text, is_file: false, sources: Sources::default() })
     }
+}
+
+/// A file that another one includes.
+fn included(path: &Path) -> Result<String, std::io::Error> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MOST + 1).read_to_end(&mut bytes)?;
+    decode(bytes).map_err(|error| std::io::Error::other(format!("the text is not {}", error.encoding)))
 }
 
 fn undecodable(path: &Path, error: Undecodable) -> DumpError {

@@ -76,7 +76,12 @@ async fn as_sql(
 ) -> Result<PlainDump, Failure> {
     let archive = match &file.content {
         Content::Plain(text) => {
-            return Ok(PlainDump { path: file.path.clone(), text: text.clone(), is_file: true });
+            return Ok(PlainDump {
+                path: file.path.clone(),
+                text: text.clone(),
+                is_file: true,
+                sources: file.sources.clone(),
+            });
         }
         Content::Archive(archive) => archive,
     };

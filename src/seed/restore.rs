@@ -5,6 +5,7 @@
 
 mod error;
 mod outcome;
+mod transaction;
 mod treatment;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -14,6 +15,7 @@ use futures_util::SinkExt as _;
 
 pub use error::RestoreError;
 use error::statement_error;
+use transaction::Transactions;
 use treatment::{Treatment, Treatments};
 
 use super::{DataInDump, tablespaces};
@@ -49,10 +51,9 @@ pub(super) struct Restore<'a> {
 
 /// The statements of a dump.
 pub(super) fn items(dump: &PlainDump) -> Result<Vec<Item<'_>>, RestoreError> {
-    split(&dump.text).map_err(|error| RestoreError::Truncated {
-        path: dump.path.clone(),
-        line: error.line,
-        what: format!("{} begins here and never ends", error.what),
+    split(&dump.text).map_err(|error| {
+        let (path, line) = dump.place(error.line);
+        RestoreError::Truncated { path, line, what: format!("{} begins here and never ends", error.what) }
     })
 }
 
@@ -101,18 +102,20 @@ impl Restore<'_> {
 
 impl<'r> Restoring<'r, '_> {
     async fn all(&mut self, items: &'r [Item<'r>], mut treatments: Treatments) -> Result<(), RestoreError> {
+        let mut transactions = Transactions::default();
         for item in items {
-            match treatments.of(item) {
+            let treatment = treatments.of(item);
+            if matches!(treatment, Treatment::Send(_)) {
+                transactions.note(item);
+            }
+            match treatment {
                 Treatment::Nothing => {}
                 Treatment::LeaveOut(skipped) => self.restore.skipped.push(skipped),
                 Treatment::End => break,
                 Treatment::NotUnderstood => {
                     let command = item.text.split_whitespace().next().unwrap_or_default().to_owned();
-                    return Err(RestoreError::Command {
-                        path: self.dump.path.clone(),
-                        line: item.line,
-                        command,
-                    });
+                    let (path, line) = self.dump.place(item.line);
+                    return Err(RestoreError::Command { path, line, command });
                 }
                 Treatment::Send(sql) => {
                     if self.names_unknown_role(item.text) {
@@ -135,7 +138,23 @@ impl<'r> Restoring<'r, '_> {
                 }
             }
         }
-        self.wait_for(0).await
+        self.wait_for(0).await?;
+        match transactions.open() {
+            Some(line) => self.roll_back(line).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the transaction that the file began and did not end, as psql does by ending its session.
+    async fn roll_back(&mut self, line: usize) -> Result<(), RestoreError> {
+        let ended = self.restore.session.run("ROLLBACK").await;
+        ended.map_err(|failure| statement_error(self.dump, None, failure))?;
+        let (path, line) = self.dump.place(line);
+        self.restore.skipped.push(Skipped {
+            object: format!("everything after the BEGIN of {}:{line}", path.display()),
+            error: "the file ends without a COMMIT, so that psql rolls it back".to_owned(),
+        });
+        Ok(())
     }
 
     /// Whether a statement names a role that is not there, as far as is known. One that it makes counts as there

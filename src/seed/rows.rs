@@ -9,6 +9,7 @@ mod catalog;
 mod constants;
 mod eval;
 mod expr;
+mod folded;
 mod generate;
 mod kinds;
 mod load;
@@ -117,7 +118,9 @@ async fn fill_within(
     filled: &mut RowsFilled,
 ) -> Result<(), RowsError> {
     let wake = if restless { triggers::rest(client).await? } else { String::new() };
-    let model = model::build(catalog::read(client).await?);
+    let mut catalog = catalog::read(client).await?;
+    folded::simplify(client, &mut catalog).await?;
+    let model = model::build(catalog);
     let counts = wanted(plan, &model)?;
     // Functions in checks may rely on the path that the database has.
     client
@@ -133,6 +136,7 @@ async fn fill_within(
         wanted: counts,
         inserted: 0,
         without: Vec::new(),
+        defeated: BTreeMap::new(),
     };
     for (at, table) in model.iter().enumerate() {
         if table.occupied {

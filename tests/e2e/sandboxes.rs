@@ -30,11 +30,16 @@ pub const TESTS: &[Test] = &[
 pub const DOCKER_TESTS: &[Test] = &[
     ("sandboxes::an_engine_in_a_virtual_machine_is_reached_through_a_port", reached_through_a_port),
     ("sandboxes::packages_of_extensions_are_installed", packages_of_extensions_are_installed),
+    ("sandboxes::a_container_that_cannot_start_is_removed", a_container_that_cannot_start_is_removed),
+    ("sandboxes::a_script_has_its_limit_of_memory", a_script_has_its_limit_of_memory),
     ("sandboxes::images_that_are_there_are_not_built", images_that_are_there_are_not_built),
 ];
 
 /// Those that only a local server can be tested with.
-pub const LOCAL_TESTS: &[Test] = &[("sandboxes::an_ordinary_user_needs_no_rights", ordinary_user)];
+pub const LOCAL_TESTS: &[Test] = &[
+    ("sandboxes::an_ordinary_user_needs_no_rights", ordinary_user),
+    ("sandboxes::a_full_disk_is_told", a_full_disk_is_told),
+];
 
 fn plan(backend: Backend, reach: Option<Reach>) -> SandboxPlan {
     SandboxPlan {
@@ -93,6 +98,56 @@ fn ordinary_user(backend: Backend) -> Result<(), Failed> {
     }
     let of_daemon = |path: &String| std::fs::metadata(path).is_ok_and(|meta| root && meta.uid() == DAEMON);
     same("left", leftovers().into_iter().filter(of_daemon).collect(), Vec::<String>::new())
+}
+
+/// What a thirdrun sees that has so little room that some rows fill it.
+const FULL: &str = "mount -t tmpfs -o size=100m none /dev/shm || exit 99\n\
+                    \"$@\"; status=$?; ls -A /dev/shm; exit $status";
+
+fn a_full_disk_is_told(backend: Backend) -> Result<(), Failed> {
+    let can = Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
+    if !can.is_ok_and(|output| output.status.success()) {
+        eprintln!("not tested: only root can make a small disk");
+        return Ok(());
+    }
+    let rehearsal = Rehearsal::new("");
+    rehearsal.file("thirdrun.toml", &format!("[data]\nrows = 3000000\n{READER}")).file("s.sql", "SELECT 1;");
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", FULL, "sh", env!("CARGO_BIN_EXE_thirdrun"), "check", "s.sql"]);
+    command.args(["--backend", &backend.to_string()]).current_dir(rehearsal.path(""));
+    command.env("TMPDIR", "/dev/shm").env("THIRDRUN_NO_CACHE", "1");
+    let outcome = finish(&mut command);
+    outcome.expect(4, &["No space left on device", "make room there"])?;
+    same("left on the disk", outcome.out.as_str(), "")
+}
+
+/// An image in which nothing is, not even a shell.
+fn a_container_that_cannot_start_is_removed(backend: Backend) -> Result<(), Failed> {
+    let image = "thirdrun-test-of-nothing:17";
+    let import = format!("tar -cf - --files-from /dev/null | docker import - {image}");
+    same("docker import", Command::new("sh").args(["-c", &import]).output()?.status.success(), true)?;
+    let containers = || {
+        let output =
+            Command::new("docker").args(["ps", "-aq", "--filter", &format!("ancestor={image}")]).output()?;
+        Ok::<_, Failed>(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let rehearsal = Rehearsal::new(&format!("[clone]\nimage = '{image}'\n{READER}"));
+    let outcome = rehearsal.file("s.sql", "SELECT 1;").check(backend, &["s.sql"]);
+    let left = containers();
+    Command::new("docker").args(["rmi", image]).output()?;
+    outcome.expect(4, &["thirdrun doctor"])?;
+    same("containers", left?, String::new())
+}
+
+fn a_script_has_its_limit_of_memory(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(READER);
+    // tail keeps all that it may have to show.
+    let greedy = "#!/bin/bash\nhead -c 6G /dev/zero | tail -c 6G >/dev/null\nexit ${PIPESTATUS[1]}\n";
+    rehearsal.file("s.sh", greedy);
+    let report = rehearsal.report(backend, &["s.sh", "--runs", "1"], 1)?;
+    let tail = report["runs"][0]["result"]["output_tail"].as_str().unwrap_or_default().to_owned();
+    same(&tail, tail.contains("Killed"), true)?;
+    same("the worker", report["runs"][0]["workers"][0]["status"].as_str(), Some("ok"))
 }
 
 fn a_kept_one_can_be_entered(backend: Backend) -> Result<(), Failed> {

@@ -19,6 +19,7 @@ pub const TESTS: &[Test] = &[
     ("seeding::a_login_trigger_keeps_nobody_of_ours_out", a_login_trigger_keeps_nobody_of_ours_out),
     ("seeding::the_dump_of_a_whole_server", the_dump_of_a_whole_server),
     ("seeding::every_table_gets_its_rows", every_table_gets_its_rows),
+    ("seeding::files_that_people_wrote_are_read_as_psql_reads_them", files_that_people_wrote),
     ("seeding::hba_lines_come_first", hba_lines_come_first),
 ];
 
@@ -334,6 +335,42 @@ fn every_table_gets_its_rows(backend: Backend) -> Result<(), Failed> {
             "count(*) = 30 FROM public.kv",
         ],
     )
+}
+
+/// Variables, conditions and files beside the file, as psql has them; the clone must be what psql makes of it all.
+fn files_that_people_wrote(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(READER);
+    let schema = format!(
+        "\\set ON_ERROR_STOP on\n\\set area 'sales area'\n\\set size 7\n\\echo making it\n\
+         CREATE SCHEMA :\"area\";\n\\i parts/tables.sql\n\\if :{{?small}}\nDROP SCHEMA :\"area\";\n\\else\n\
+         COMMENT ON SCHEMA :\"area\" IS :'area';\n\\endif\n\\unset size\n\\d\n{}",
+        crate::support::SCHEMA
+    );
+    std::fs::create_dir(rehearsal.path("parts"))?;
+    rehearsal
+        .file("thirdrun.toml", &format!("[data]\nrows = 9\n{READER}"))
+        .file("schema.sql", &schema)
+        .file("parts/tables.sql", "\\ir more.sql\nCREATE TABLE :\"area\".b (i int CHECK (i < :size::int));\n")
+        .file("parts/more.sql", "CREATE TABLE :\"area\".a (c char(:size));\n");
+    asserted(
+        &rehearsal,
+        backend,
+        &[
+            "obj_description('\"sales area\"'::regnamespace) = 'sales area'",
+            "count(*) = 9 AND max(i) < 7 FROM \"sales area\".b",
+            "format_type(atttypid, atttypmod) = 'character(7)' FROM pg_attribute WHERE attrelid = '\"sales area\".a'::regclass AND attname = 'c'",
+        ],
+    )?;
+    rehearsal.file("parts/more.sql", "SELECT 1;\n\nCREATE TABLE c (i nonsense);\n");
+    rehearsal
+        .check(backend, &["s.sh"])
+        .expect(4, &["more.sql:3: 42704: type \"nonsense\" does not exist"])?;
+    std::fs::remove_file(rehearsal.path("parts/more.sql"))?;
+    rehearsal.check(backend, &["s.sh"]).expect(2, &["cannot read more.sql"])?;
+    rehearsal.file("schema.sql", "\\set x `id`\nSELECT 1;\n");
+    rehearsal.check(backend, &["s.sh"]).expect(4, &["schema.sql:1: the psql command \\set"])?;
+    rehearsal.file("schema.sql", "SELECT 1;\n\\! id\n");
+    rehearsal.check(backend, &["s.sh"]).expect(4, &["schema.sql:2: the psql command \\!"]).map(drop)
 }
 
 fn hba_lines_come_first(backend: Backend) -> Result<(), Failed> {

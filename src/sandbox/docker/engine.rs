@@ -27,6 +27,9 @@ pub(super) const HOST: &str = "thirdrun.host";
 pub(super) const DIRECTORY: &str = "thirdrun.directory";
 /// How long the engine may take to answer at all.
 const ANSWER: Duration = Duration::from_secs(10);
+/// How often the engine is asked to remove a container, and how long is waited between.
+const REMOVALS: u32 = 20;
+const REMOVAL_PAUSE: Duration = Duration::from_millis(100);
 /// Lines of a log that are shown.
 const LOG_LINES: &str = "40";
 
@@ -115,7 +118,11 @@ pub(super) async fn start(
     let docker = docker.clone();
     let made = make(scope, async move {
         let created = docker.create_container(Some(options), body).await?;
-        docker.start_container(&created.id, None).await?;
+        if let Err(error) = docker.start_container(&created.id, None).await {
+            // Nobody else knows of it yet.
+            remove_one(&docker, &created.id).await;
+            return Err(error);
+        }
         Ok(created.id)
     });
     made.await.map_err(|error| elsewhere(scope, error))
@@ -266,15 +273,26 @@ async fn networks(docker: &Docker, label: &str) -> Vec<Network> {
 }
 
 async fn remove(docker: &Docker, containers: &[ContainerSummary], networks: &[Network]) {
-    let removals = containers.iter().filter_map(|container| container.id.as_ref()).map(|id| async move {
-        let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        // It may be gone already, which is what was wanted; what cannot be removed is found by `gc`.
-        let _ = docker.remove_container(id, Some(options)).await;
-    });
+    let ids = containers.iter().filter_map(|container| container.id.as_ref());
+    let removals = ids.map(|id| remove_one(docker, id));
     futures_util::future::join_all(removals).await;
     // Networks last: they cannot be removed while a container is in them.
     for id in networks.iter().filter_map(|network| network.id.as_ref()) {
         let _ = docker.remove_network(id).await;
+    }
+}
+
+/// Removes a container. The engine refuses while it is busy with it, such as with a start that failed, so that it is
+/// asked again; what cannot be removed is found by `gc`.
+async fn remove_one(docker: &Docker, id: &str) {
+    for _ in 0..REMOVALS {
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+        match docker.remove_container(id, Some(options)).await {
+            Ok(()) => return,
+            // It is gone already, which is what was wanted.
+            Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => return,
+            Err(_) => tokio::time::sleep(REMOVAL_PAUSE).await,
+        }
     }
 }
 

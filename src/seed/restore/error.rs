@@ -137,9 +137,10 @@ pub(super) fn statement_error(
         let characters = usize::try_from(position).ok()?.saturating_sub(1);
         Some(item?.text.chars().take(characters).filter(|c| *c == '\n').count())
     });
+    let (path, line) = dump.place(item.map_or(1, |item| item.line));
     RestoreError::Statement {
-        path: dump.path.clone(),
-        line: item.map_or(1, |item| item.line) + before.unwrap_or_default(),
+        path,
+        line: line + before.unwrap_or_default(),
         sqlstate: failure.sqlstate,
         message: failure.message,
         detail: failure.detail.filter(|_| !item.is_some_and(|item| has_secret(item.text))),

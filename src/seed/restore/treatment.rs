@@ -90,10 +90,21 @@ impl Treatments {
     /// psql); a session has no such commands, so that it needs no guard. Texts are UTF-8 by now, and what is
     /// printed is printed for nobody.
     fn command<'t>(&mut self, item: &Item<'t>) -> Treatment<'t> {
+        // A program that psql would run, and that nobody here does.
+        let runs = |text: &str| text.contains('`') || text.contains('|');
         match item.text.split_whitespace().next().unwrap_or_default() {
+            "\\set" | "\\unset" | "\\o" | "\\out" if runs(item.text) => Treatment::NotUnderstood,
             "\\connect" | "\\c" => self.connect(item),
             "\\restrict" | "\\unrestrict" | "\\encoding" | "\\echo" | "\\qecho" | "\\warn" | "\\timing"
-            | "\\pset" | "\\x" | "\\t" | "\\a" | "\\set" | "\\unset" => Treatment::Nothing,
+            | "\\pset" | "\\x" | "\\t" | "\\a" | "\\set" | "\\unset" | "\\o" | "\\out" | "\\H" | "\\f"
+            | "\\C" | "\\T" | "\\conninfo" | "\\errverbose" => Treatment::Nothing,
+            // What it shows is shown to nobody.
+            shows
+                if ["\\d", "\\l", "\\z"].iter().any(|show| shows.starts_with(show))
+                    && !shows.starts_with("\\lo_") =>
+            {
+                Treatment::Nothing
+            }
             "\\q" | "\\quit" => Treatment::End,
             _ => Treatment::NotUnderstood,
         }
@@ -274,7 +285,12 @@ mod tests {
 
     fn treated(script: &str) -> Vec<String> {
         let text = format!("CREATE DATABASE shop;\n{script}");
-        let dump = PlainDump { path: "d.sql".into(), text: text.clone(), is_file: true };
+        let dump = PlainDump {
+            path: "d.sql".into(),
+            text: text.clone(),
+            is_file: true,
+            sources: crate::dump::Sources::default(),
+        };
         let mut treatments = Treatments::new(&dump, &DatabaseName::new("clone"), DataInDump::Skip, false);
         let items = split(&text).unwrap();
         let shown = |treatment| match treatment {

@@ -83,12 +83,15 @@ pub(super) struct TypeEntry {
     pub(super) category: String,
     pub(super) element: i64,
     pub(super) base: i64,
+    /// What a domain is of, as SQL names it.
+    pub(super) base_name: Option<String>,
     pub(super) modifier: i32,
     pub(super) not_null: bool,
     pub(super) labels: Vec<String>,
     pub(super) subtype: Option<i64>,
     pub(super) fields: Vec<FieldEntry>,
     pub(super) checks: Vec<Option<String>>,
+    pub(super) check_names: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -1,6 +1,7 @@
 //! Makes rows that keep the constraints of their table, out of what is known of all tables so far.
 
 mod attempt;
+mod candidates;
 mod keys;
 
 use std::collections::{BTreeSet, HashSet};
@@ -107,6 +108,8 @@ pub(super) struct Hints {
     pub(super) examples: Vec<(usize, Vec<String>)>,
     /// Whether every column without a default is to be left NULL where it may.
     pub(super) bare: bool,
+    /// Whether any value of a column's type will do where none is known that it should have.
+    pub(super) loose: bool,
 }
 
 /// Makes rows.
@@ -117,7 +120,12 @@ pub(super) struct Generator<'a> {
     referenced: Vec<BTreeSet<usize>>,
     /// What the checks of each table demand, where that leaves nothing to chance.
     settled: Vec<Option<Arc<Wishes>>>,
+    /// For each table, values that go together with what the checks demand, as far as the server was asked.
+    fitting: Vec<Vec<Vec<Fitting>>>,
 }
+
+/// Columns with their values.
+type Fitting = Vec<(usize, Option<String>)>;
 
 /// Rows of a table that may be referenced. Those beyond are as good, but not worth the memory.
 const POOL: usize = 200_000;
@@ -152,7 +160,7 @@ impl<'a> Generator<'a> {
                 (!wishes.drawn).then(|| Arc::new(wishes))
             })
             .collect();
-        Self { tables, known, referenced, settled }
+        Self { tables, known, referenced, settled, fitting: vec![Vec::new(); tables.len()] }
     }
 
     /// The columns whose values must be known of rows that are there already.
@@ -165,12 +173,15 @@ impl<'a> Generator<'a> {
         columns
     }
 
-    /// Whether the server computes a column that is referenced.
-    pub(super) fn references_generated(&self, at: usize) -> bool {
+    /// Whether the server has a say in what can be referenced: where it computes a column that is, or one of a
+    /// foreign key, so that some rows did not stay.
+    pub(super) fn reads_again(&self, at: usize) -> bool {
         let (Some(table), Some(columns)) = (self.tables.get(at), self.referenced.get(at)) else {
             return false;
         };
-        columns.iter().any(|column| table.columns.get(*column).is_some_and(|column| column.generated))
+        let generated = |column: &usize| table.columns.get(*column).is_some_and(|column| column.generated);
+        let keyed = || table.foreign_keys.iter().any(|key| key.columns.iter().any(generated));
+        !columns.is_empty() && (columns.iter().any(generated) || keyed())
     }
 
     /// Takes note of a row that exists, or is about to.

@@ -55,11 +55,15 @@ pub(super) struct Type {
     pub(super) not_null: bool,
     /// Checks of domains, about the column `VALUE`.
     pub(super) checks: Vec<Expr>,
+    /// The same as the server writes them.
+    pub(super) texts: Vec<String>,
+    /// Their names.
+    pub(super) names: Vec<String>,
 }
 
 impl From<Kind> for Type {
     fn from(kind: Kind) -> Self {
-        Self { kind, not_null: false, checks: Vec::new() }
+        Self { kind, not_null: false, checks: Vec::new(), texts: Vec::new(), names: Vec::new() }
     }
 }
 
@@ -89,6 +93,8 @@ impl Types {
                 let mut base = self.at(entry.base, entry.modifier, depth);
                 base.not_null |= entry.not_null;
                 base.checks.extend(entry.checks.iter().flatten().map(|text| expr::parse(text)));
+                base.texts.extend(entry.checks.iter().flatten().cloned());
+                base.names.extend(entry.check_names.iter().cloned());
                 base
             }
             "e" => Kind::Enum(entry.labels.clone()).into(),
@@ -159,6 +165,13 @@ fn base_kind(name: &str, modifier: i32) -> Kind {
         "ltree" => Kind::Odd("ltree"),
         "lquery" | "ltxtquery" => Kind::Odd("word"),
         "pg_lsn" => Kind::Odd("pg_lsn"),
+        "seg" => Kind::Odd("seg"),
+        "isbn" | "isbn13" => Kind::Odd("isbn"),
+        "ean13" => Kind::Odd("ean13"),
+        "aclitem" => Kind::Odd("aclitem"),
+        "oidvector" | "int2vector" => Kind::Odd("vector of numbers"),
+        "lo" => Kind::Int(i64::from(i32::MAX)),
+        "txid_snapshot" | "pg_snapshot" => Kind::Odd("snapshot"),
         "tid" => Kind::Odd("tid"),
         "cube" => Kind::Odd("cube"),
         "geometry" | "geography" => Kind::Odd("geometry"),
@@ -207,12 +220,14 @@ mod tests {
             category: "N".to_owned(),
             element: 0,
             base,
+            base_name: None,
             modifier: -1,
             not_null: oid == 3,
             labels: Vec::new(),
             subtype: None,
             fields: Vec::new(),
             checks: vec![Some(check.to_owned())],
+            check_names: Vec::new(),
         };
         let types = Types::new(vec![
             entry(1, "b", 0, ""),

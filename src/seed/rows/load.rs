@@ -2,8 +2,11 @@
 
 mod circle;
 mod copy;
+mod probe;
 mod sequences;
+mod unreferenced;
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 
 use bytes::{Bytes, BytesMut};
@@ -45,6 +48,8 @@ pub(super) struct Loader<'c, 'a> {
     pub(super) wanted: Vec<u64>,
     pub(super) inserted: u64,
     pub(super) without: Vec<TableWithoutRows>,
+    /// Constraints that nothing could be found for, by table.
+    pub(super) defeated: BTreeMap<usize, String>,
 }
 
 /// Why a table has no (more) rows.
@@ -187,17 +192,30 @@ impl Loader<'_, '_> {
         let (kept, prepared) = join(self.run(KEEP), self.prepare(at)).await;
         kept?;
         let (done, trouble) = match prepared {
-            Ok(statement) => self.batches(step, &statement, wanted).await?,
+            Ok(statement) => {
+                let (mut done, mut trouble) = self.batches(step, &statement, wanted).await?;
+                // The server may know values that nobody here thinks of.
+                if done == 0 && wanted > 0 && self.probe(step).await? {
+                    (done, trouble) = self.batches(step, &statement, wanted).await?;
+                }
+                (done, trouble)
+            }
             Err(error) => {
                 self.run("ROLLBACK TO SAVEPOINT thirdrun_rows").await?;
                 (0, Some(Trouble::Server(error)))
             }
         };
+        let (done, trouble) = match self.remove_unreferenced(at, done).await? {
+            Some(key) if key.1 == 0 => (0, Some(Trouble::Refused(key.0))),
+            Some(key) => (key.1, trouble),
+            None => (done, trouble),
+        };
         self.inserted += done;
         if done == 0 && wanted > 0 {
-            self.give_up(at, trouble.map_or_else(String::new, |trouble| trouble.text()));
+            let reason = self.reason(at, trouble);
+            self.give_up(at, reason);
         }
-        if done > 0 && self.generator.references_generated(at) {
+        if done > 0 && self.generator.reads_again(at) {
             if let Some(known) = self.generator.known.get_mut(at) {
                 known.pool.clear();
             }
@@ -205,6 +223,17 @@ impl Loader<'_, '_> {
         }
         self.generator.done(at);
         Ok(())
+    }
+
+    /// What defeated a table: the constraints that nothing was found for, else what was said last.
+    fn reason(&self, at: usize, trouble: Option<Trouble>) -> String {
+        let said = trouble.map_or_else(String::new, |trouble| trouble.text());
+        match self.defeated.get(&at) {
+            Some(names) if !said.contains(names.as_str()) => {
+                format!("nothing was found that keeps {names}; {said}")
+            }
+            _ => said,
+        }
     }
 
     fn give_up(&mut self, at: usize, reason: String) {

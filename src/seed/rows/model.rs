@@ -54,6 +54,8 @@ pub(super) struct Column {
     pub(super) sequences: Vec<SequenceEntry>,
     /// Whether it is a unique key by itself.
     pub(super) unique: bool,
+    /// Whether a unique index is on something computed from it, so that its values had better be far apart.
+    pub(super) spread: bool,
     /// Whether it is a part of a unique key.
     pub(super) keyed: bool,
     /// Whether a foreign key references it, so that its NULLs would be missed.
@@ -75,6 +77,7 @@ impl Column {
             default: None,
             sequences: Vec::new(),
             unique: false,
+            spread: false,
             keyed: false,
             referenced: false,
             look: Look::of(name),
@@ -127,6 +130,8 @@ impl ForeignKey {
 #[derive(Debug)]
 pub(super) struct Check {
     pub(super) name: String,
+    /// As the server writes it.
+    pub(super) text: String,
     pub(super) expr: Expr,
     /// The columns it speaks of.
     pub(super) columns: Vec<usize>,
@@ -209,6 +214,7 @@ pub(super) fn build(catalog: Catalog) -> Vec<Table> {
                 let text = check.expression.as_deref()?;
                 Some(Check {
                     name: check.name.clone(),
+                    text: text.to_owned(),
                     expr: expr::parse(text),
                     columns: named(text),
                     literals: expr::literals(text),
@@ -227,6 +233,7 @@ pub(super) fn build(catalog: Catalog) -> Vec<Table> {
                     default: column.default.as_deref().and_then(constant),
                     sequences: column.sequences.clone(),
                     unique: uniques.iter().any(|unique| unique.columns == [at]),
+                    spread: uniques.iter().any(|unique| unique.folded && unique.columns.contains(&at)),
                     keyed: uniques.iter().any(|unique| unique.columns.contains(&at)),
                     ..Column::plain(&column.name, kind)
                 }

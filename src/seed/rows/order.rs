@@ -10,6 +10,8 @@ pub(super) struct Step {
     pub(super) void: Vec<usize>,
     /// Foreign keys that are filled in once the rows of the whole group are made.
     pub(super) pending: Vec<usize>,
+    /// Whether it is one of several tables that are made together, so that all rows of each had better be referenced.
+    pub(super) circle: bool,
 }
 
 /// Tables that are made together: one, or a circle of references that no NULL can break.
@@ -33,8 +35,10 @@ pub(super) fn groups(tables: &[Table], wanted: &[usize]) -> Vec<Group> {
         awaited.retain(|at| *at != table);
         let keys = tables.get(table).map_or(&[][..], |table| table.foreign_keys.as_slice());
         awaited.extend(pending.iter().filter_map(|key| keys.get(*key)?.target));
-        open.push(Step { table, void, pending });
+        open.push(Step { table, void, pending, circle: false });
         if awaited.is_empty() {
+            let circle = open.len() > 1;
+            open.iter_mut().for_each(|step| step.circle = circle);
             groups.push(std::mem::take(&mut open));
         }
     }

@@ -40,7 +40,10 @@ impl Pattern {
     pub(super) fn of(operator: &str, text: &str) -> Option<Self> {
         let fold = if operator.ends_with('*') { "(?i)" } else { "" };
         let (source, node) = match operator.trim_start_matches('!').trim_end_matches('*') {
-            "~" => (format!("{fold}{text}"), reader::read(text)),
+            "~" => {
+                let text = as_elsewhere(text);
+                (format!("{fold}{text}"), reader::read(&text))
+            }
             "~~" => (format!("(?s){fold}^(?:{})$", like_as_regex(text)), Some(like(text))),
             _ => return None,
         };
@@ -92,6 +95,26 @@ impl Node {
             Self::One(chars) => text.extend(chars.get(choose(chars.len()))),
         }
     }
+}
+
+/// PostgreSQL's own escapes (its manual, 9.7.3.3) as other engines write them.
+fn as_elsewhere(text: &str) -> String {
+    let mut other = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            other.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('A') => other.push('^'),
+            Some('Z') => other.push('$'),
+            Some('m' | 'M' | 'y') => other.push_str("\\b"),
+            Some(next) => other.extend(['\\', next]),
+            None => other.push('\\'),
+        }
+    }
+    other
 }
 
 /// Reads a LIKE pattern.

@@ -8,6 +8,7 @@ FROM (
         t.typcategory AS category,
         t.typelem::pg_catalog.int8 AS element,
         t.typbasetype::pg_catalog.int8 AS base,
+        CASE t.typtype WHEN 'd' THEN pg_catalog.format_type(t.typbasetype, NULL) END AS base_name,
         t.typtypmod AS modifier,
         t.typnotnull AS not_null,
         COALESCE((
@@ -26,7 +27,11 @@ FROM (
         COALESCE((
             SELECT pg_catalog.json_agg(pg_catalog.pg_get_expr(k.conbin, 0) ORDER BY k.conname)
             FROM pg_catalog.pg_constraint AS k WHERE k.contypid = t.oid AND k.contype = 'c'
-        ), '[]'::pg_catalog.json) AS checks
+        ), '[]'::pg_catalog.json) AS checks,
+        COALESCE((
+            SELECT pg_catalog.json_agg(k.conname ORDER BY k.conname)
+            FROM pg_catalog.pg_constraint AS k WHERE k.contypid = t.oid AND k.contype = 'c'
+        ), '[]'::pg_catalog.json) AS check_names
     FROM pg_catalog.pg_type AS t
     WHERE t.oid IN (
         SELECT part.oid

@@ -21,6 +21,8 @@ pub(super) struct Purpose {
     pub(super) usual: Option<(i64, i64)>,
     /// The number of the row, where no two rows may have the same value.
     pub(super) unique: Option<u64>,
+    /// Whether it is not the value itself that may be there only once, but what is computed from it.
+    pub(super) spread: bool,
     /// Where the numbers of a sequence begin, and how far apart they are.
     pub(super) sequence: Option<(i64, i64)>,
 }
@@ -135,7 +137,7 @@ fn part(element: &Type, purpose: &Purpose, rng: &mut ChaCha8Rng) -> Option<Strin
     make(&element.kind, &wish, purpose, rng)
 }
 
-fn quoted(item: &str) -> String {
+pub(super) fn quoted(item: &str) -> String {
     format!("\"{}\"", item.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
@@ -194,6 +196,7 @@ fn number(kind: &Kind, wish: &Wish, purpose: &Purpose, rng: &mut ChaCha8Rng) -> 
         Some(n) => {
             // Days apart, where there is room for it.
             let unit = match kind {
+                Kind::Timestamp | Kind::TimestampTz if purpose.spread && span > scale::DAY * 30 => scale::DAY,
                 Kind::Timestamp | Kind::TimestampTz if span > scale::DAY * 400 => 3600,
                 Kind::Time | Kind::TimeTz => 60,
                 _ => 1,
@@ -221,7 +224,12 @@ fn json(wish: &Wish, n: Option<u64>, rng: &mut ChaCha8Rng) -> String {
 
 /// Ranges of different rows do not overlap, where rows are told apart.
 fn range(of: &Kind, purpose: &Purpose, rng: &mut ChaCha8Rng) -> Option<String> {
-    let (lo, hi) = scale::usual(of)?;
+    let Some((lo, hi)) = scale::usual(of) else {
+        // Of what has an order that is not known here, a range holds one value.
+        let only =
+            quoted(&once(of, &Wish::default(), &Purpose { usual: None, sequence: None, ..*purpose }, rng)?);
+        return Some(format!("[{only},{only}]"));
+    };
     let step = match of {
         Kind::Timestamp | Kind::TimestampTz => 7200,
         Kind::Date => 3,
@@ -244,7 +252,7 @@ mod tests {
     use super::*;
 
     fn value(kind: &Kind, wish: &Wish, unique: Option<u64>) -> Option<String> {
-        let purpose = Purpose { look: Look::Word, usual: None, unique, sequence: None };
+        let purpose = Purpose { look: Look::Word, usual: None, unique, spread: false, sequence: None };
         make(kind, wish, &purpose, &mut ChaCha8Rng::seed_from_u64(3))
     }
 

@@ -15,7 +15,7 @@ use super::super::scale;
 use super::super::values::{self, Purpose};
 use super::super::wish::Wish;
 use super::super::wishes::{Gatherer, Wishes, mirrored};
-use super::{Generator, Hints, Known, Refusal, Row, demands};
+use super::{Fitting, Generator, Hints, Known, Refusal, Row, demands};
 
 /// How many rows of a target are looked at for one that fits.
 const SCAN: usize = 5000;
@@ -33,6 +33,7 @@ pub(super) struct Try<'t, 'a> {
     number: u64,
     rng: &'t mut ChaCha8Rng,
     settled: Option<&'t Arc<Wishes>>,
+    fitting: &'t [Vec<Fitting>],
     wishes: Arc<Wishes>,
     /// Cells that are decided.
     cells: Vec<Option<Option<String>>>,
@@ -57,6 +58,7 @@ impl<'t, 'a> Try<'t, 'a> {
             number: generator.known.get(step.table).map_or(0, |known| known.next),
             rng,
             settled: generator.settled.get(step.table).and_then(Option::as_ref),
+            fitting: generator.fitting.get(step.table).map_or(&[], Vec::as_slice),
             wishes: Arc::default(),
             cells: vec![None; table.columns.len()],
         }
@@ -68,6 +70,12 @@ impl<'t, 'a> Try<'t, 'a> {
         for (at, column) in table.columns.iter().enumerate() {
             if column.generated {
                 self.set(at, None);
+            }
+        }
+        for together in self.fitting {
+            let Some(fitting) = pattern::pick(together, self.rng) else { continue };
+            for (at, value) in fitting {
+                self.set(*at, value.clone());
             }
         }
         let mut own: Vec<&ForeignKey> = Vec::new();
@@ -95,10 +103,21 @@ impl<'t, 'a> Try<'t, 'a> {
             let keyed = table.foreign_keys.iter().any(|key| key.columns.contains(&at));
             !keyed && table.columns.get(at).is_some_and(|column| !column.generated)
         };
-        for check in &table.checks {
-            arithmetic::settle(&check.expr, &table.columns, &mut row, &free);
+        // What one sum sets, another one may be made of.
+        for _ in 0..3 {
+            let before = row.clone();
+            for check in &table.checks {
+                arithmetic::settle(&check.expr, &table.columns, &mut row, &free);
+            }
+            if row == before {
+                break;
+            }
         }
         Ok(row)
+    }
+
+    fn computed(&self, at: usize) -> bool {
+        self.table.columns.get(at).is_some_and(|column| column.generated)
     }
 
     fn set(&mut self, at: usize, value: Option<String>) {
@@ -155,8 +174,12 @@ impl<'t, 'a> Try<'t, 'a> {
             .filter(|at| self.cells.get(*at).is_none_or(|c| c.as_ref().is_none_or(Option::is_none)))
             .collect();
         if self.step.pending.contains(&number) {
+            // What is referenced itself, or part of a key, has a value, for which a target is looked for later.
             for at in &key.columns {
-                self.set(*at, None);
+                let stays = table.columns.get(*at).is_some_and(|column| column.referenced || column.keyed);
+                if !stays && self.cells.get(*at).is_some_and(Option::is_none) {
+                    self.set(*at, None);
+                }
             }
             return Ok(true);
         }
@@ -165,7 +188,10 @@ impl<'t, 'a> Try<'t, 'a> {
             key.columns.iter().any(|at| self.wished(*at).is_some_and(|wish| wish.null == Some(true)));
         let asked_value = open.iter().all(|at| self.wished(*at).is_some_and(|wish| wish.null == Some(false)));
         let lot = self.rng.random_range(0..10) < if own { 3 } else { 1 };
-        let done = key.columns.iter().any(|at| matches!(self.cells.get(*at), Some(Some(None))));
+        let done = key
+            .columns
+            .iter()
+            .any(|at| matches!(self.cells.get(*at), Some(Some(None))) && !self.computed(*at));
         if done && !key.full {
             return Ok(true);
         }
@@ -175,9 +201,19 @@ impl<'t, 'a> Try<'t, 'a> {
             self.leave_null(key, &open);
             return Ok(true);
         }
+        let alone = table.uniques.iter().any(|unique| {
+            unique.predicate.is_none() && unique.columns.iter().all(|at| key.columns.contains(at))
+        });
+        let decided = key.columns.iter().any(|at| self.cells.get(*at).is_some_and(Option::is_some));
+        if own && alone && void.is_empty() && !decided {
+            // Each row is referenced once at most, and must reference one: itself.
+            return Ok(false);
+        }
         if let Some(found) = self.target(key) {
             for (at, value) in key.columns.iter().zip(found) {
-                self.set(*at, value);
+                if !self.computed(*at) {
+                    self.set(*at, value);
+                }
             }
             return Ok(true);
         }
@@ -219,7 +255,7 @@ impl<'t, 'a> Try<'t, 'a> {
         let alone = self.table.uniques.iter().any(|unique| {
             unique.predicate.is_none() && unique.columns.iter().all(|at| key.columns.contains(at))
         });
-        let start = if alone {
+        let start = if alone || self.step.circle {
             usize::try_from(self.number.wrapping_add(self.attempt)).ok()? % pool.len()
         } else {
             self.rng.random_range(0..pool.len())
@@ -231,6 +267,10 @@ impl<'t, 'a> Try<'t, 'a> {
                     return false;
                 };
                 let value = row.get(*place).and_then(Option::as_deref);
+                // What the server computes is seen once the row is there.
+                if column.generated {
+                    return true;
+                }
                 value.is_some()
                     && wish.allows(&column.kind.kind, value)
                     && !matches!(self.cells.get(*at), Some(Some(decided)) if decided.as_deref() != value)
@@ -277,10 +317,11 @@ impl<'t, 'a> Try<'t, 'a> {
         let disjoint = matches!(column.kind.kind, Kind::Range(_) | Kind::Multirange(_));
         // Every other try at a row that repeats a key counts whatever is part of a key.
         let again = self.attempt % 2 == 1 && column.keyed;
-        let counted = column.unique || sequence.is_some() || disjoint || again;
+        let counted = column.unique || column.spread || sequence.is_some() || disjoint || again;
         let purpose = Purpose {
             look: column.look,
             usual: column.usual,
+            spread: column.spread,
             unique: counted.then_some(self.number + self.attempt),
             sequence: sequence.map(|entry| {
                 (entry.last.map_or(entry.start, |last| last.saturating_add(entry.increment)), entry.increment)
@@ -289,6 +330,12 @@ impl<'t, 'a> Try<'t, 'a> {
         match values::make(&column.kind.kind, &wish, &purpose, self.rng) {
             Some(value) => Ok(Some(value)),
             None if nullable => Ok(None),
+            None if self.hints.loose
+                && let Some(value) =
+                    values::make(&column.kind.kind, &Wish::default(), &purpose, self.rng) =>
+            {
+                Ok(Some(value))
+            }
             None => match &column.default {
                 Some(default) => Ok(Some(default.clone())),
                 None => {

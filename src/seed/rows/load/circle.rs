@@ -1,5 +1,7 @@
 //! Tables that reference each other in a circle without a NULL anywhere.
 
+use std::collections::BTreeMap;
+
 use super::super::RowsError;
 use super::super::generate::{Hints, Refusal, Row};
 use super::super::model::ForeignKey;
@@ -80,12 +82,29 @@ impl Loader<'_, '_> {
     fn settle(&self, key: &ForeignKey, rows: &mut [Row]) -> Result<(), Refusal> {
         let known = key.target.and_then(|at| self.generator.known.get(at));
         let known = known.ok_or_else(|| Refusal::no_target(key))?;
-        let mut targets = known.pool.iter().cycle();
-        for row in rows {
-            let target = targets.next().ok_or_else(|| Refusal::no_target(key))?;
-            for (column, from) in key.columns.iter().zip(&key.target_columns) {
-                let value = known.places.get(*from).copied().flatten().and_then(|place| target.get(place));
-                if let (Some(cell), Some(value)) = (row.get_mut(*column), value) {
+        let place = |from: &usize| known.places.get(*from).copied().flatten();
+        let places: Option<Vec<usize>> = key.target_columns.iter().map(place).collect();
+        let places = places.ok_or_else(|| Refusal::no_target(key))?;
+        // Targets by what the row has already of the key: all of it, a part, or nothing.
+        let decided: Vec<bool> = key
+            .columns
+            .iter()
+            .map(|at| rows.iter().any(|row| row.get(*at).is_some_and(Option::is_some)))
+            .collect();
+        let part = |cells: &mut dyn Iterator<Item = Option<String>>| -> Vec<Option<String>> {
+            cells.zip(&decided).filter(|(_, decided)| **decided).map(|(cell, _)| cell).collect()
+        };
+        let mut targets: BTreeMap<Vec<Option<String>>, Vec<&Row>> = BTreeMap::new();
+        for target in &known.pool {
+            let found = part(&mut places.iter().map(|place| target.get(*place).cloned().flatten()));
+            targets.entry(found).or_default().push(target);
+        }
+        for (number, row) in rows.iter_mut().enumerate() {
+            let wanted = part(&mut key.columns.iter().map(|at| row.get(*at).cloned().flatten()));
+            let target = targets.get(&wanted).and_then(|fitting| fitting.get(number % fitting.len().max(1)));
+            let target = target.ok_or_else(|| Refusal::no_target(key))?;
+            for (column, place) in key.columns.iter().zip(&places) {
+                if let (Some(cell), Some(value)) = (row.get_mut(*column), target.get(*place)) {
                     cell.clone_from(value);
                 }
             }
