@@ -81,6 +81,9 @@ pub struct CheckArgs {
     /// How often the script runs [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: Option<u32>,
+    /// How often it runs at most while its runs still change something [default: 5, or as many as --runs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_runs: Option<u32>,
     /// The database role that runs the script [default: postgres]
     #[arg(long = "as", value_name = "ROLE")]
     pub role: Option<String>,
@@ -155,6 +158,9 @@ pub struct RunningArgs {
     /// Make the clone anew, and do not keep it for the next time
     #[arg(long, env = "THIRDRUN_NO_CACHE", value_parser = clap::builder::BoolishValueParser::new())]
     pub no_cache: bool,
+    /// Do not replay the rehearsal to find the statement that broke a worker, and what mends it
+    #[arg(long)]
+    pub no_replay: bool,
     /// Leave the sandbox up after a failure until Ctrl-C, and print how to connect
     #[arg(long)]
     pub keep: bool,

@@ -5,9 +5,14 @@
 //! and the same bytes of report. Times are milliseconds; those of a run count from the start of its
 //! script.
 
+mod replay;
+
 use serde::{Deserialize, Serialize};
 
+pub use replay::{Edit, Experiment, Replay, Trial};
+
 use crate::identifiers::{RoleName, RunNumber, SqlState, WorkerName};
+use crate::state::Change;
 
 /// Everything that one rehearsal showed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +27,9 @@ pub struct Rehearsal {
     pub baseline: Vec<WorkerObservation>,
     /// The runs that were made, in order.
     pub runs: Vec<RunObservation>,
+    /// Replays that were made to find out why, in order.
+    #[serde(default)]
+    pub replays: Vec<Replay>,
 }
 
 /// How the sandbox was had.
@@ -95,6 +103,13 @@ pub struct WorkerObservation {
     pub existing_session: Option<Probe>,
     /// A brand-new session.
     pub new_session: Probe,
+}
+
+impl WorkerObservation {
+    /// Whether it works on the session that it has, if it keeps one, and on a new one.
+    pub fn works(&self) -> bool {
+        self.new_session.ok() && self.existing_session.as_ref().is_none_or(Probe::ok)
+    }
 }
 
 /// The iterations of one worker around one script.
@@ -183,6 +198,12 @@ pub struct RunObservation {
     pub may_fail: bool,
     /// What the script did.
     pub result: ScriptResult,
+    /// What it changed.
+    #[serde(default)]
+    pub changes: Vec<Change>,
+    /// Who waited for locks meanwhile.
+    #[serde(default)]
+    pub waits: Vec<LockWait>,
     /// Every worker that is judged from this run on or earlier.
     pub workers: Vec<WorkerObservation>,
     /// The end of the server's log, where the server was gone after this run.
@@ -202,6 +223,59 @@ pub struct ScriptResult {
     pub output_truncated: bool,
     /// Errors that psql reported, with file and line; empty for executables.
     pub errors: Vec<String>,
+    /// What it sent to the server, in the order in which it did.
+    #[serde(default)]
+    pub statements: Vec<Statement>,
+}
+
+/// A session that waited for a lock while a script ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LockWait {
+    /// Its server process.
+    pub backend: i32,
+    /// Its `application_name`, which for a worker is the worker's.
+    pub application: String,
+    /// The server processes that it waited for.
+    pub blockers: Vec<i32>,
+    /// When it was first seen to wait.
+    pub from_ms: f64,
+    /// When it was last seen to wait.
+    pub until_ms: f64,
+}
+
+/// A statement that a script sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Statement {
+    /// Its number in the run, from 1.
+    pub index: u32,
+    /// The session that sent it, from 1 in the run.
+    pub session: u32,
+    /// The server process of that session.
+    pub backend: i32,
+    /// The role that this session logged in as.
+    pub role: RoleName,
+    /// The line of the script on which it begins, where it is written there.
+    pub line: Option<u32>,
+    /// The file that the script includes in which that line is.
+    pub file: Option<String>,
+    /// Its text as the script has it, else as it was sent; passwords are masked.
+    pub sql: String,
+    /// Its text as it was sent, where that is another one.
+    pub sent: Option<String>,
+    /// When it was sent.
+    pub began_ms: f64,
+    /// How long its answer took; none: there was none.
+    pub duration_ms: Option<f64>,
+    /// The server's word for what it did, such as `INSERT 0 1`.
+    pub tag: Option<String>,
+    /// Rows affected or returned.
+    pub rows: Option<u64>,
+    /// The server's code, if it failed.
+    pub sqlstate: Option<SqlState>,
+    /// What the server said then.
+    pub message: Option<String>,
+    /// Whether its transaction was still open when it had been answered.
+    pub in_transaction: bool,
 }
 
 /// How a process ended.

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::identifiers::{DatabaseName, RoleName, Secret};
@@ -34,6 +35,8 @@ pub struct Program {
     pub image: Option<String>,
     /// When its whole process group is killed.
     pub timeout: Duration,
+    /// Whether it finds the tap in place of the server, where there is one.
+    pub tapped: bool,
 }
 
 /// What a program's container is made of: programs of the same place share one.
@@ -111,6 +114,10 @@ pub trait Launcher: Send + Sync {
     /// Where that file is on this machine.
     fn passfile(&self) -> PathBuf;
 
+    /// From now on programs that are tapped find the server at this host: an IP address or the directory of a unix
+    /// socket.
+    fn tap_at(&self, host: String);
+
     /// Runs a program until its process ends or its timeout kills its process group. Processes that it
     /// leaves in the background stay until the sandbox closes.
     ///
@@ -124,6 +131,8 @@ pub trait Launcher: Send + Sync {
 pub struct Address {
     /// `PGHOST`: an IP address or the directory of a unix socket.
     pub host: String,
+    /// `PGHOST` of programs that are tapped, once there is a tap.
+    pub tap: OnceLock<String>,
     /// `PGPORT`.
     pub port: u16,
     /// `PGPASSFILE`.
@@ -141,7 +150,7 @@ impl Address {
         let mut variables = vec![
             ("PATH".to_owned(), self.path.clone()),
             ("HOME".to_owned(), self.home.clone()),
-            ("PGHOST".to_owned(), self.host.clone()),
+            ("PGHOST".to_owned(), self.host_of(program).to_owned()),
             ("PGPORT".to_owned(), self.port.to_string()),
             ("PGUSER".to_owned(), program.role.to_string()),
             ("PGDATABASE".to_owned(), program.database.to_string()),
@@ -162,6 +171,10 @@ impl Address {
         variables
     }
 
+    fn host_of(&self, program: &Program) -> &str {
+        self.tap.get().filter(|_| program.tapped).unwrap_or(&self.host)
+    }
+
     /// A connection URI (PostgreSQL manual, 34.1.1.2). A socket directory goes into the query part,
     /// which more drivers understand than a percent-encoded host.
     fn url(&self, program: &Program, password: Option<&Secret>) -> String {
@@ -169,11 +182,12 @@ impl Address {
         let secret =
             password.map(|secret| format!(":{}", percent_encode(secret.reveal()))).unwrap_or_default();
         let database = percent_encode(program.database.as_str());
-        if self.host.starts_with('/') {
-            let host = percent_encode(&self.host);
+        let host = self.host_of(program);
+        if host.starts_with('/') {
+            let host = percent_encode(host);
             format!("postgresql://{user}{secret}@/{database}?host={host}&port={}", self.port)
         } else {
-            format!("postgresql://{user}{secret}@{}:{}/{database}", self.host, self.port)
+            format!("postgresql://{user}{secret}@{host}:{}/{database}", self.port)
         }
     }
 }

@@ -38,6 +38,11 @@ pub enum Phase {
         /// Of how many.
         of: usize,
     },
+    /// The rehearsal is replayed to find out why.
+    Why {
+        /// How many replays were made.
+        replays: usize,
+    },
     /// Everything is removed.
     Removal,
 }
@@ -50,6 +55,8 @@ impl fmt::Display for Phase {
             Self::Baseline => f.write_str("proving that every worker works before the first run"),
             Self::Run { run, of, script } => write!(f, "run {run} of {of}: {script}"),
             Self::After { run, of } => write!(f, "run {run} of {of}: proving that every worker still works"),
+            Self::Why { replays: 0 } => f.write_str("finding out why: replaying with statements left out"),
+            Self::Why { replays } => write!(f, "finding out why: {replays} replays so far"),
             Self::Removal => f.write_str("removing the sandbox"),
         }
     }

@@ -3,16 +3,20 @@
 //! Knows nothing of workers or verdicts; where the program runs is its launcher's business.
 
 mod arrival;
+mod source;
+mod waits;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use arrival::Arrivals;
+pub use waits::Waits;
 
 use crate::identifiers::{DatabaseName, RoleName, RunNumber, WorkerName};
-use crate::observations::{Ending, ScriptResult};
+use crate::observations::{Ending, ScriptResult, Statement};
 use crate::programs::{Executable, LaunchError, Launcher, Place, Program};
+use crate::tap::{Recording, Seen};
 
 /// What psql does after an error.
 #[derive(
@@ -94,6 +98,7 @@ impl RunSpec {
             env: self.env.clone(),
             image: self.place().image,
             timeout: self.timeout,
+            tapped: true,
         }
     }
 }
@@ -115,7 +120,41 @@ pub async fn run(
         output_tail: outcome.output.tail(),
         output_truncated: outcome.output.truncated(),
         errors,
+        statements: Vec::new(),
     })
+}
+
+/// What a script sent, each statement with its place in the script.
+pub fn statements(spec: &RunSpec, recording: &Recording) -> Vec<Statement> {
+    let sent: Vec<&str> = recording.statements.iter().map(|seen| seen.text.as_str()).collect();
+    let origins = if spec.is_sql() { source::origins(&spec.script, &sent) } else { Vec::new() };
+    let mut origins = origins.into_iter();
+    let statement = |seen: &Seen| {
+        let origin = origins.next().flatten();
+        let (line, file, written) = match origin {
+            Some(origin) => (Some(origin.line), origin.file, Some(origin.sql)),
+            None => (None, None, None),
+        };
+        let same = written.as_ref().is_none_or(|written| source::same(written, &seen.text));
+        Statement {
+            index: seen.index,
+            session: seen.connection,
+            backend: seen.backend,
+            role: RoleName::new(seen.role.clone()),
+            line,
+            file,
+            sql: written.unwrap_or_else(|| seen.text.clone()),
+            sent: (!same).then(|| seen.text.clone()),
+            began_ms: seen.began_ms,
+            duration_ms: seen.ended_ms.map(|ended| ended - seen.began_ms),
+            tag: seen.tag.clone(),
+            rows: seen.rows,
+            sqlstate: seen.sqlstate.clone(),
+            message: seen.message.clone(),
+            in_transaction: seen.in_transaction,
+        }
+    };
+    recording.statements.iter().map(statement).collect()
 }
 
 impl ScriptResult {

@@ -5,6 +5,7 @@
 
 mod configuration;
 pub mod docker;
+mod door;
 mod error;
 mod kept;
 pub mod leftovers;
@@ -27,6 +28,7 @@ use crate::identifiers::{DatabaseName, RoleName, Secret};
 use crate::observations::SandboxFacts;
 use crate::postgres::{SUPERUSER, Server, Session, wait_until_ready};
 use crate::programs::{Launcher, Place};
+use crate::tap::Tap;
 
 /// Which backend is wanted.
 #[derive(
@@ -285,6 +287,21 @@ impl Sandbox {
             },
             own => own,
         }
+    }
+
+    /// Puts a tap where scripts look for the server. Without one, as where an engine in a virtual machine cannot
+    /// share a socket, they find the server itself.
+    ///
+    /// # Errors
+    /// When there is no place for it.
+    pub async fn tap(&self) -> Result<Option<Tap>, SandboxError> {
+        let tap = Tap::new(self.server.endpoint.clone());
+        let served = match &self.backend {
+            Backend::Local(server) => server.serve(&tap).map(|()| true),
+            Backend::Docker(server) => server.serve(&tap).await,
+        };
+        let served = served.map_err(SandboxError::io("cannot listen in the sandbox's place"))?;
+        Ok(served.then_some(tap))
     }
 
     /// How it was had.

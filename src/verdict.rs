@@ -2,12 +2,21 @@
 //!
 //! Pure: no clock, no input or output. The rules are the contract's, section 3.
 
+mod cause;
+mod explain;
+mod repair;
+mod search;
+
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
 use crate::identifiers::{RunNumber, WorkerName};
-use crate::observations::{Iteration, Rehearsal, WhileRunning, WorkerFacts, WorkerObservation};
+pub use cause::Cause;
+pub use repair::Repair;
+pub use search::{Proof, Search, steers, suspects};
+
+use crate::observations::{Experiment, Iteration, Rehearsal, WhileRunning, WorkerFacts, WorkerObservation};
 
 /// What becomes of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -86,8 +95,12 @@ pub struct Judged {
     pub status: Status,
     /// What happened while the script ran.
     pub meanwhile: Option<Meanwhile>,
-    /// The run that broke it first, while it stays broken or latent.
-    pub since: Option<RunNumber>,
+    /// What broke or disrupted it, while it is not well.
+    pub cause: Option<Cause>,
+    /// That in a few sentences.
+    pub explanation: String,
+    /// What mends it.
+    pub repair: Option<Repair>,
 }
 
 /// The judgement of a rehearsal. `runs` is parallel to the rehearsal's, and so are the workers of each.
@@ -110,7 +123,7 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
         .iter()
         .map(|worker| {
             let (status, meanwhile) = status(worker, None, false);
-            Judged { status, meanwhile, since: None }
+            Judged { status, meanwhile, cause: None, explanation: String::new(), repair: None }
         })
         .collect();
     let mut reasons: Vec<Reason> = rehearsal
@@ -155,12 +168,59 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
             if before.is_none_or(|(known, _)| known != status) {
                 reasons.extend(reason(worker, status, run.run, meanwhile.as_ref(), facts));
             }
-            judged.push(Judged { status, meanwhile, since: since.get(&worker.name).map(|(_, run)| *run) });
+            let cause = match status {
+                Status::Ok => None,
+                Status::Disrupted => Some(cause::held_up(run, &worker.name)),
+                Status::Latent | Status::Broken => {
+                    since.get(&worker.name).map(|(_, run)| cause::cause(rehearsal, &worker.name, *run))
+                }
+            };
+            let explanation = cause.as_ref().map(|cause| explain::explain(rehearsal, worker, status, cause));
+            let repair = match (&cause, status) {
+                (Some(cause), Status::Latent | Status::Broken) => {
+                    match repair::mending(rehearsal, &worker.name, cause) {
+                        repair::Mending::Found(repair) => Some(repair),
+                        repair::Mending::Ask(_) | repair::Mending::NotFound => None,
+                    }
+                }
+                _ => None,
+            };
+            judged.push(Judged {
+                status,
+                meanwhile,
+                cause,
+                explanation: explanation.unwrap_or_default(),
+                repair,
+            });
         }
         runs.push(judged);
     }
     let outcome = if reasons.is_empty() { Outcome::Pass } else { Outcome::Fail };
     Verdict { outcome, reasons, baseline, runs }
+}
+
+/// The replays that would tell more of which statements broke workers. None: all is known that can be.
+pub fn of_causes(rehearsal: &Rehearsal) -> Vec<Experiment> {
+    cause::questions(rehearsal, &broken(rehearsal))
+}
+
+/// The replays that would tell more of what mends broken workers. None: all is known that can be. The changes of the
+/// runs must be known by then.
+pub fn of_repairs(rehearsal: &Rehearsal) -> Vec<Experiment> {
+    repair::questions(rehearsal, &broken(rehearsal), |worker, run| cause::cause(rehearsal, worker, run))
+}
+
+/// Who was broken by which run.
+fn broken(rehearsal: &Rehearsal) -> Vec<(WorkerName, RunNumber)> {
+    let mut broken: Vec<(WorkerName, RunNumber)> = Vec::new();
+    for (run, judged) in rehearsal.runs.iter().zip(judge(rehearsal).runs) {
+        for (worker, judged) in run.workers.iter().zip(judged) {
+            let bad = matches!(judged.status, Status::Broken | Status::Latent);
+            let new = judged.cause.filter(|cause| bad && cause.run == run.run);
+            broken.extend(new.map(|cause| (worker.name.clone(), cause.run)));
+        }
+    }
+    broken
 }
 
 /// `was_broken`: the run before left it broken or latent, so that failures until its first success are that

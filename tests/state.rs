@@ -57,7 +57,9 @@ fn cases() -> Vec<Case<'static>> {
     blocks
         .map(|block| {
             let mut lines = block.trim().lines().peekable();
-            let versions = lines.next_if(|line| line.starts_with("-- ")).map_or("", |line| line.trim_start_matches("-- "));
+            let versions = lines
+                .next_if(|line| line.starts_with("-- "))
+                .map_or("", |line| line.trim_start_matches("-- "));
             Case { versions, sql: lines.next().unwrap(), told: lines.collect() }
         })
         .collect()
@@ -75,12 +77,21 @@ fn line(change: &Change) -> String {
     let kind = serde_json::to_value(change.kind).unwrap();
     let role = change.role.as_ref().map_or("-", RoleName::as_str);
     let mark = if undo(change).is_some() { "" } else { " [no undo]" };
-    format!("  {} | {} | {role} | {}{mark}", kind.as_str().unwrap(), change.object, change.detail.replace('\n', " "))
+    format!(
+        "  {} | {} | {role} | {}{mark}",
+        kind.as_str().unwrap(),
+        change.object,
+        change.detail.replace('\n', " ")
+    )
 }
 
 /// Runs statement by statement: some may not stand in a string with others.
 async fn run(session: &Session, sql: &str) {
-    for statement in if sql.contains("$$") || sql.contains("CREATE OR REPLACE") { vec![sql] } else { sql.split("; ").collect() } {
+    for statement in if sql.contains("$$") || sql.contains("CREATE OR REPLACE") {
+        vec![sql]
+    } else {
+        sql.split("; ").collect()
+    } {
         session.run(statement).await.unwrap_or_else(|failure| panic!("{statement}: {failure:?}"));
     }
 }
@@ -91,7 +102,8 @@ async fn every_change_is_told_and_taken_back() {
     let sandbox = sandbox(&scope).await;
     let root = login(&sandbox, "postgres").await;
     let major: u32 =
-        root.run("SHOW server_version_num").await.unwrap().value.flatten().unwrap().parse::<u32>().unwrap() / 10_000;
+        root.run("SHOW server_version_num").await.unwrap().value.flatten().unwrap().parse::<u32>().unwrap()
+            / 10_000;
     let mut wrong = Vec::new();
     let session = {
         root.run("CREATE DATABASE state").await.unwrap();
@@ -127,11 +139,14 @@ async fn every_change_is_told_and_taken_back() {
         }
         let undone = watcher.refresh(&session, false).await.unwrap();
         if *full(&session).await != *undone {
-            problems.push("  after undo: reading what was touched differs from reading everything".to_owned());
+            problems
+                .push("  after undo: reading what was touched differs from reading everything".to_owned());
         }
         if found.iter().all(|change| undo(change).is_some()) {
             let left = changes(&before, &undone);
-            let left = left.iter().filter(|change| change.kind != ChangeKind::ObjectRecreated && change.kind != ChangeKind::RoleRecreated);
+            let left = left.iter().filter(|change| {
+                change.kind != ChangeKind::ObjectRecreated && change.kind != ChangeKind::RoleRecreated
+            });
             problems.extend(left.map(|change| format!("  after undo:{}", line(change))));
         }
         if !problems.is_empty() {

@@ -33,12 +33,14 @@ pub async fn run(args: CheckArgs) -> Result<Exit, Failure> {
         schema: args.schema,
         roles: args.roles,
         runs: args.runs,
+        max_runs: args.max_runs,
         backend: args.running.backend,
         postgres: args.postgres,
         postgres_bin: args.running.postgres_bin.clone(),
         role: args.role,
         seed: args.seed,
         no_cache: args.running.no_cache,
+        no_replay: args.running.no_replay,
     };
     let plan = plan::build(&overrides, &directory)?;
     let scope = Scope::create()?;

@@ -30,6 +30,7 @@ pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
         backend: args.running.backend,
         postgres_bin: args.running.postgres_bin.clone(),
         no_cache: args.running.no_cache,
+        no_replay: args.running.no_replay,
         ..Overrides::default()
     };
     let plan = plan::build(&overrides, &directory)?;

@@ -33,6 +33,8 @@ pub struct Overrides {
     pub roles: Vec<PathBuf>,
     /// How often the script runs.
     pub runs: Option<u32>,
+    /// How often it runs at most while it still changes something.
+    pub max_runs: Option<u32>,
     /// Where the sandbox is.
     pub backend: BackendChoice,
     /// PostgreSQL's major version.
@@ -45,10 +47,12 @@ pub struct Overrides {
     pub seed: Option<u64>,
     /// Whether the clone is made anew, and not kept.
     pub no_cache: bool,
+    /// Whether nothing is replayed.
+    pub no_replay: bool,
 }
 
 /// Everything that a rehearsal needs to be told.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     /// The server.
     pub sandbox: SandboxPlan,
@@ -58,13 +62,17 @@ pub struct Plan {
     pub cache: bool,
     /// The automations.
     pub workers: Vec<WorkerSpec>,
-    /// The runs, in order.
+    /// The runs, in order: those that are made, and those that are made only while the script still changes something.
     pub runs: Vec<RunSpec>,
+    /// How many of the runs are made in any case.
+    pub sure: usize,
+    /// Whether the rehearsal is replayed to find out why a worker is broken.
+    pub replay: bool,
     places: Places,
 }
 
 /// Where the file says what only the clone can prove right.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Places {
     source: Option<Source>,
     roles: BTreeMap<WorkerName, Range<usize>>,
@@ -139,8 +147,8 @@ impl Builder<'_> {
             None => said.database.unwrap_or_else(|| DatabaseName::new("app")),
         };
         let bootstrap = bootstrap_role(&roles);
-        let runs = self.runs()?;
-        let count = u32::try_from(runs.len()).unwrap_or(u32::MAX);
+        let (runs, sure) = self.runs()?;
+        let count = u32::try_from(sure).unwrap_or(u32::MAX);
         let workers = workers(&file.worker, self.source, self.base, count)?;
         if workers.is_empty() {
             return Err(PlanError::Usage {
@@ -189,7 +197,8 @@ impl Builder<'_> {
                 .map(|entry| (WorkerName::new(entry.name.as_ref()), entry.role.span()))
                 .collect(),
         };
-        Ok(Plan { sandbox, seed, cache: !overrides.no_cache, workers, runs, places })
+        let (cache, replay) = (!overrides.no_cache, !overrides.no_replay);
+        Ok(Plan { sandbox, seed, cache, workers, runs, sure, replay, places })
     }
 
     /// The dumps that a flag names, else the file, else the default where it exists.
@@ -266,40 +275,39 @@ impl Builder<'_> {
         })
     }
 
-    /// The runs: the command line's script so many times, else those of the file.
-    fn runs(&self) -> Result<Vec<RunSpec>, PlanError> {
+    /// The runs: the command line's script so many times, else those of the file; and how many are made in any case.
+    fn runs(&self) -> Result<(Vec<RunSpec>, usize), PlanError> {
         let section = &self.file.script;
         if self.overrides.script.is_none() && !self.file.run.is_empty() {
-            if let Some(runs) = self.overrides.runs {
-                let all = self.file.run.len();
-                let most = usize::try_from(runs).unwrap_or(usize::MAX);
-                if most > all {
-                    return Err(PlanError::Usage {
-                        message: format!("the rehearsal file lists {all} runs, so {runs} cannot be made"),
-                        help: "add [[run]] entries, or name a script to run it so many times".to_owned(),
-                    });
-                }
-                return self
-                    .file
-                    .run
-                    .iter()
-                    .take(most)
-                    .zip(1..)
-                    .map(|(entry, n)| self.run(n, entry))
-                    .collect();
+            let all = self.file.run.len();
+            let wanted = self.overrides.runs.map_or(all, |runs| usize::try_from(runs).unwrap_or(usize::MAX));
+            if wanted > all {
+                return Err(PlanError::Usage {
+                    message: format!("the rehearsal file lists {all} runs, so {wanted} cannot be made"),
+                    help: "add [[run]] entries, or name a script to run it so many times".to_owned(),
+                });
             }
-            return self.file.run.iter().zip(1..).map(|(entry, number)| self.run(number, entry)).collect();
+            let runs = self.file.run.iter().take(wanted).zip(1..);
+            let runs: Vec<_> =
+                runs.map(|(entry, number)| self.run(number, entry)).collect::<Result<_, _>>()?;
+            let sure = runs.len();
+            return Ok((runs, sure));
         }
-        let runs = match (self.overrides.runs, &section.runs) {
-            (Some(runs), _) => runs,
-            (None, Some(runs)) if *runs.as_ref() == 0 => {
-                return Err(self.source.at(runs.span(), "a rehearsal needs a run", "write runs = 3"));
+        let stated = |value: &Option<Spanned<u32>>, name: &str| match value {
+            Some(runs) if *runs.as_ref() == 0 => {
+                Err(self.source.at(runs.span(), "a rehearsal needs a run", format!("write {name} = 3")))
             }
-            (None, Some(runs)) => *runs.as_ref(),
-            (None, None) => 3,
+            Some(runs) => Ok(Some(*runs.as_ref())),
+            None => Ok(None),
         };
+        let (runs, most) = (stated(&section.runs, "runs")?, stated(&section.max_runs, "max_runs")?);
+        let sure = self.overrides.runs.or(runs).unwrap_or(3);
+        // Whoever says on the command line how often means it so.
+        let most = self.overrides.max_runs.or(if self.overrides.runs.is_some() { Some(sure) } else { most });
+        let most = most.unwrap_or(5).max(sure);
         let entry = RunEntry::default();
-        (1..=runs).map(|number| self.run(number, &entry)).collect()
+        let runs: Vec<_> = (1..=most).map(|number| self.run(number, &entry)).collect::<Result<_, _>>()?;
+        Ok((runs, usize::try_from(sure).unwrap_or(usize::MAX)))
     }
 
     fn run(&self, number: u32, entry: &RunEntry) -> Result<RunSpec, PlanError> {

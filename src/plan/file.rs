@@ -101,6 +101,9 @@ pub struct ScriptSection {
     /// How often it runs. Default: 3.
     #[schemars(with = "Option<u32>")]
     pub runs: Option<Spanned<u32>>,
+    /// How often it runs at most while its runs still change something. Default: 5, or as many as `runs`.
+    #[schemars(with = "Option<u32>")]
+    pub max_runs: Option<Spanned<u32>>,
     /// Where it connects. Default: the clone's database.
     pub database: Option<String>,
     /// Variables of the caller that an executable sees.

@@ -86,6 +86,11 @@ impl QueryFailure {
         }
     }
 
+    /// What the answer of a server that says nothing comes to.
+    pub fn silent() -> Self {
+        Self::connection(CUT_OFF, "the server does not answer".to_owned())
+    }
+
     fn connection(code: &str, message: String) -> Self {
         Self {
             sqlstate: SqlState::new(code),

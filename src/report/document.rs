@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::identifiers::{RoleName, RunNumber, SqlState, WorkerName};
 use crate::observations::{
-    CloneFacts, Ending, Failure, Probe, Rehearsal, RunObservation, SandboxFacts, WorkerObservation,
+    CloneFacts, Ending, Failure, Probe, Rehearsal, RunObservation, SandboxFacts, Statement, WorkerObservation,
 };
-use crate::verdict::{Judged, Meanwhile, Outcome, Reason, Status, Verdict};
+use crate::state::Change;
+use crate::verdict::{Cause, Judged, Meanwhile, Outcome, Proof, Reason, Status, Verdict};
 
 /// Version of the document's form.
 const REPORT_VERSION: u32 = 1;
@@ -61,8 +62,8 @@ pub struct RunEntry {
     pub role: RoleName,
     /// What the script did.
     pub result: ResultEntry,
-    /// What it changed; not observed yet.
-    pub changes: Vec<serde_json::Value>,
+    /// What it changed.
+    pub changes: Vec<Change>,
     /// Every worker.
     pub workers: Vec<WorkerEntry>,
     /// The end of the server's log, where the server was gone after this run.
@@ -88,8 +89,39 @@ pub struct ResultEntry {
     pub output_truncated: bool,
     /// Errors that psql reported.
     pub errors: Vec<String>,
-    /// Its statements; not observed yet.
-    pub statements: Vec<serde_json::Value>,
+    /// What it sent to the server.
+    pub statements: Vec<StatementEntry>,
+}
+
+/// A statement of a script.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatementEntry {
+    /// Its number in the run, from 1.
+    pub index: u32,
+    /// The line of the script on which it begins, where it is written there.
+    pub line: Option<u32>,
+    /// The file that the script includes in which that line is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Its text as the script has it, else as it was sent.
+    pub sql: String,
+    /// Its text as it was sent, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<String>,
+    /// The session that sent it, from 1 in the run.
+    pub session: u32,
+    /// The role that this session logged in as.
+    pub role: RoleName,
+    /// Milliseconds until it was answered; null: it never was.
+    pub duration_ms: Option<f64>,
+    /// Rows affected or returned.
+    pub rows: Option<u64>,
+    /// The server's code, if it failed.
+    pub sqlstate: Option<SqlState>,
+    /// What the server said then.
+    pub message: Option<String>,
+    /// The locks that it took; not observed yet.
+    pub locks: Vec<serde_json::Value>,
 }
 
 /// How a script ended.
@@ -121,8 +153,17 @@ pub struct WorkerEntry {
     pub new_session: SessionEntry,
     /// What broke it.
     pub cause: Option<CauseEntry>,
-    /// What would mend it; not known yet.
-    pub repair: Option<serde_json::Value>,
+    /// What would mend it.
+    pub repair: Option<RepairEntry>,
+}
+
+/// What mends a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RepairEntry {
+    /// Its statements, one a line.
+    pub sql: String,
+    /// Whether it was tried in a copy, after which the worker worked on both sessions.
+    pub verified: bool,
 }
 
 /// Iterations while a script ran.
@@ -181,12 +222,15 @@ pub struct SessionEntry {
 pub struct CauseEntry {
     /// The run that broke it first.
     pub run: RunNumber,
-    /// The statement; not known yet.
+    /// Its number in the run; null: none can be named.
     pub statement: Option<u32>,
-    /// Its line; not known yet.
+    /// Its line in the script.
     pub line: Option<u32>,
-    /// Its text; not known yet.
+    /// Its text as the script has it.
     pub sql: Option<String>,
+    /// What proves it.
+    #[serde(default)]
+    pub proof: Option<Proof>,
     /// In a sentence.
     pub explanation: String,
 }
@@ -217,7 +261,7 @@ pub fn document(rehearsal: &Rehearsal, verdict: &Verdict) -> Document {
                 script: run.script.clone(),
                 role: run.role.clone(),
                 result: result_entry(run),
-                changes: Vec::new(),
+                changes: run.changes.clone(),
                 workers: run.workers.iter().zip(judged).map(worker).collect(),
                 server_gone: run.server_gone.clone(),
             })
@@ -248,7 +292,24 @@ fn result_entry(run: &RunObservation) -> ResultEntry {
         output_tail: result.output_tail.clone(),
         output_truncated: result.output_truncated,
         errors: result.errors.clone(),
-        statements: Vec::new(),
+        statements: result.statements.iter().map(statement_entry).collect(),
+    }
+}
+
+fn statement_entry(statement: &Statement) -> StatementEntry {
+    StatementEntry {
+        index: statement.index,
+        line: statement.line,
+        file: statement.file.clone(),
+        sql: statement.sql.clone(),
+        sent: statement.sent.clone(),
+        session: statement.session,
+        role: statement.role.clone(),
+        duration_ms: statement.duration_ms.map(rounded),
+        rows: statement.rows,
+        sqlstate: statement.sqlstate.clone(),
+        message: statement.message.clone(),
+        locks: Vec::new(),
     }
 }
 
@@ -283,33 +344,29 @@ fn worker_entry(rehearsal: &Rehearsal, seen: &WorkerObservation, judged: &Judged
         }),
         existing_session: seen.existing_session.as_ref().map(session),
         new_session: session(&seen.new_session),
-        cause: judged.since.map(|run| CauseEntry {
-            run,
-            statement: None,
-            line: None,
-            sql: None,
-            explanation: explanation(rehearsal, &seen.name, run, judged.status),
-        }),
-        repair: None,
+        cause: judged.cause.as_ref().map(|cause| cause_entry(rehearsal, cause, &judged.explanation)),
+        repair: judged
+            .repair
+            .as_ref()
+            .map(|repair| RepairEntry { sql: repair.sql.join("\n"), verified: true }),
     }
 }
 
-fn explanation(rehearsal: &Rehearsal, worker: &WorkerName, run: RunNumber, status: Status) -> String {
-    let script = rehearsal.runs.iter().find(|seen| seen.run == run).map_or("", |seen| seen.script.as_str());
-    let what = match status {
-        Status::Latent => "left it unable to open a new session",
-        Status::Ok | Status::Disrupted | Status::Broken => "stopped it",
-    };
-    let before = rehearsal.runs.iter().rfind(|seen| seen.run < run);
-    let was_there = before.is_none_or(|seen| seen.workers.iter().any(|known| known.name == *worker));
-    let known_good = match before {
-        Some(before) if was_there => format!("after run {} it still worked", before.run),
-        None if rehearsal.baseline.iter().any(|known| known.name == *worker) => {
-            "before the first run it worked".to_owned()
-        }
-        _ => "this is the first run that it is judged after".to_owned(),
-    };
-    format!("run {run} ({script}) {what}; {known_good}")
+fn cause_entry(rehearsal: &Rehearsal, cause: &Cause, explanation: &str) -> CauseEntry {
+    let run = rehearsal.runs.iter().find(|seen| seen.run == cause.run);
+    let index = cause.statement.map(|(statement, _)| statement);
+    let statement = run
+        .into_iter()
+        .flat_map(|run| &run.result.statements)
+        .find(|statement| Some(statement.index) == index);
+    CauseEntry {
+        run: cause.run,
+        statement: index,
+        line: statement.and_then(|statement| statement.line),
+        sql: statement.map(|statement| statement.sql.clone()),
+        proof: cause.statement.map(|(_, proof)| proof),
+        explanation: explanation.to_owned(),
+    }
 }
 
 fn while_entry(meanwhile: &Meanwhile, first: Option<&Failure>, max_outage_ms: f64) -> WhileEntry {

@@ -56,6 +56,11 @@ impl Arrivals {
         Ok(())
     }
 
+    /// The session that it looks through, of thirdrun's own superuser.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
     /// Ends its own session.
     pub async fn close(self) {
         self.session.close().await;

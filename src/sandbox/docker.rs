@@ -24,11 +24,12 @@ pub use bollard::Docker;
 use bollard::models::{ContainerCreateBody, HostConfig};
 
 use super::kept::{Begun, Claim, Key};
-use super::{SandboxError, SandboxPlan, Scope, conf_text, fixed_settings, hba_text};
+use super::{SandboxError, SandboxPlan, Scope, conf_text, door, fixed_settings, hba_text};
 use crate::dump::Archive;
 use crate::identifiers::{DatabaseName, RoleName, Secret};
 use crate::postgres::{Endpoint, Login, SUPERUSER, Server, Session};
 use crate::programs::Launcher;
+use crate::tap::Tap;
 use clones::Found;
 pub use clones::remove_older as remove_older_clones;
 use engine::Engine;
@@ -112,6 +113,8 @@ pub(super) struct DockerServer {
     image: String,
     shared: PathBuf,
     reach: Reach,
+    /// Whether thirdrun may enter the container's network.
+    enters: bool,
     address: Option<SocketAddr>,
     launcher: Arc<programs::DockerLauncher>,
     /// What the clone will be called that is kept, by whoever has the right to.
@@ -144,7 +147,7 @@ impl DockerServer {
         let mut command: Vec<String> = ["sh", "-c", START, "sh"].into_iter().map(str::to_owned).collect();
         command.extend([format!("{directory}/data"), plan.bootstrap.to_string()]);
         command.extend([MOUNT.to_owned(), copy.to_owned()]);
-        command.extend(fixed_settings(reach.listen(), PORT, MOUNT));
+        command.extend(fixed_settings(reach.listen(engine), PORT, MOUNT));
         command.extend(["-c".to_owned(), format!("hba_file={MOUNT}/pg_hba.conf")]);
         let in_memory = HashMap::from([(MEMORY.to_owned(), "mode=1777".to_owned())]);
         let mut host = HostConfig {
@@ -175,11 +178,13 @@ impl DockerServer {
             engine.clone(),
             scope,
             &container,
+            reach.host(engine),
             image.clone(),
         ));
         let docker = docker.clone();
         let server = Self {
             docker,
+            enters: Reach::enters(engine),
             container,
             image,
             shared,
@@ -295,6 +300,28 @@ impl DockerServer {
 
     pub(super) fn launcher(&self) -> Arc<dyn Launcher> {
         Arc::clone(&self.launcher) as Arc<dyn Launcher>
+    }
+
+    /// Lets scripts find the tap: where they would find the server, where thirdrun can listen there, and else at a
+    /// unix socket in the directory that programs see. Says whether they can reach one at all.
+    pub(super) async fn serve(&self, tap: &Tap) -> std::io::Result<bool> {
+        if self.reach == Reach::Port {
+            return Ok(false);
+        }
+        tap.serve_unix(door::unix(&self.launcher.shared(), PORT)?);
+        let listener = match engine::process(&self.docker, &self.container).await {
+            Some(server) if self.enters => door::tcp(server, PORT).ok(),
+            _ => None,
+        };
+        let host = match listener {
+            Some(listener) => {
+                tap.serve_tcp(listener);
+                door::HOST
+            }
+            None => MOUNT,
+        };
+        self.launcher.tap_at(host.to_owned());
+        Ok(true)
     }
 
     pub(super) fn isolation(&self) -> String {

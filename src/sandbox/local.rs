@@ -1,7 +1,7 @@
 //! The local backend: a `postgres` process of this machine in a private directory.
 //!
 //! Where the kernel allows it the server gets a network namespace of its own, in which 127.0.0.1:5432
-//! is the sandbox and nothing else exists; programs run in it too. Elsewhere the server has a unix
+//! is the sandbox (by way of the tap) and nothing else exists; programs run in it too. Elsewhere the server has a unix
 //! socket only, and programs keep the machine's network, which the report says.
 
 mod binaries;
@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -21,12 +21,13 @@ use rustix::process::{Pid, Signal, kill_process};
 pub use binaries::{Installation, find_all};
 
 use super::kept::{self, Begun, Claim, Key};
-use super::{SandboxError, SandboxPlan, Scope, fixed_settings, leftovers};
+use super::{SandboxError, SandboxPlan, Scope, door, fixed_settings, leftovers};
 use crate::cache;
 use crate::dump::Archive;
 use crate::identifiers::{RoleName, Secret};
 use crate::postgres::{Endpoint, SUPERUSER};
 use crate::programs::{Address, Launcher};
+use crate::tap::Tap;
 use cluster::Cached;
 use confine::{Confinement, Layers};
 
@@ -106,7 +107,8 @@ impl LocalServer {
         }
         let socket = directory.join("socket");
         let address = Address {
-            host: if confined { "127.0.0.1".to_owned() } else { socket.to_string_lossy().into_owned() },
+            host: if confined { door::SERVER.to_owned() } else { socket.to_string_lossy().into_owned() },
+            tap: OnceLock::new(),
             port: PORT,
             passfile: directory.join("pgpass").to_string_lossy().into_owned(),
             home: directory.join("home").to_string_lossy().into_owned(),
@@ -209,6 +211,22 @@ impl LocalServer {
 
     pub(super) fn launcher(&self) -> Arc<dyn Launcher> {
         Arc::clone(&self.launcher) as Arc<dyn Launcher>
+    }
+
+    /// Lets scripts find the tap where they would find the server.
+    pub(super) fn serve(&self, tap: &Tap) -> std::io::Result<()> {
+        let host = if self.confined {
+            let server = self.child.lock().unwrap_or_else(PoisonError::into_inner).id();
+            tap.serve_tcp(door::tcp(server, PORT)?);
+            door::HOST.to_owned()
+        } else {
+            let directory = self.socket.with_file_name("tap");
+            std::fs::create_dir(&directory)?;
+            tap.serve_unix(door::unix(&directory, PORT)?);
+            directory.to_string_lossy().into_owned()
+        };
+        self.launcher.tap_at(host);
+        Ok(())
     }
 
     pub(super) fn isolation(&self) -> String {
@@ -385,7 +403,7 @@ fn start_postgres(
     let log = File::create(directory.join("server.log"))?;
     let mut command = Command::new(installation.bin.join("postgres"));
     command.arg("-D").arg(directory.join("data"));
-    let listen = if confined { "127.0.0.1" } else { "" };
+    let listen = if confined { door::SERVER } else { "" };
     command.args(fixed_settings(listen, PORT, &directory.join("socket").to_string_lossy()));
     command.args(["-c", "dynamic_shared_memory_type=mmap"]);
     command

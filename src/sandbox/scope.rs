@@ -7,7 +7,7 @@
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bollard::Docker;
 use rustix::fs::{FlockOperation, flock};
@@ -48,6 +48,8 @@ struct Inner {
     listener: OnceLock<Listener>,
     /// Held for reading while a container is being made.
     gate: Arc<RwLock<()>>,
+    /// Sandboxes that end with this one.
+    children: Mutex<Vec<Scope>>,
     _lock: File,
 }
 
@@ -76,7 +78,18 @@ impl Scope {
         let lock =
             make().map_err(SandboxError::io(format!("cannot make the directory {}", directory.display())))?;
         let (engine, listener, gate) = (OnceLock::new(), OnceLock::new(), Arc::default());
-        Ok(Self(Arc::new(Inner { id, directory, user, engine, listener, gate, _lock: lock })))
+        let children = Mutex::default();
+        Ok(Self(Arc::new(Inner { id, directory, user, engine, listener, gate, children, _lock: lock })))
+    }
+
+    /// Another sandbox, which ends with this one if nobody closes it before.
+    ///
+    /// # Errors
+    /// When no directory can be made.
+    pub fn child(&self) -> Result<Self, SandboxError> {
+        let child = Self::create()?;
+        self.0.children.lock().unwrap_or_else(PoisonError::into_inner).push(child.clone());
+        Ok(child)
     }
 
     /// The name of everything that belongs to it.
@@ -124,6 +137,10 @@ impl Scope {
 
     /// Ends every process and container of this sandbox and removes its directory.
     pub async fn close(&self) {
+        let children = std::mem::take(&mut *self.0.children.lock().unwrap_or_else(PoisonError::into_inner));
+        for child in children {
+            Box::pin(child.close()).await;
+        }
         if let Some(docker) = self.0.engine.get() {
             let _no_more = self.0.gate.write().await;
             engine::remove_session(docker, self.0.id.as_str()).await;

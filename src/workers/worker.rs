@@ -191,6 +191,7 @@ impl Worker {
             env: Vec::new(),
             image: command.image.clone(),
             timeout: limit,
+            tapped: false,
         };
         let failed = |kind, message| Failure { kind, sqlstate: None, message, detail: None, step: Some(1) };
         let outcome = self

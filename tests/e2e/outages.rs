@@ -19,6 +19,26 @@ pub fn all() -> Vec<(String, PathBuf)> {
     found
 }
 
+/// That the report names one of the guilty statements, or the part of a script's line that is one.
+fn blames(entry: &Value, guilty: &Value) -> Result<(), Failed> {
+    let squashed = |text: &str| {
+        text.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches(';').to_lowercase()
+    };
+    let blamed = squashed(entry["cause"]["sql"].as_str().unwrap_or_default());
+    let found = guilty
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(squashed)
+        .any(|guilty| blamed.contains(&guilty) || (blamed.len() > 10 && guilty.contains(&blamed)));
+    if found {
+        Ok(())
+    } else {
+        Err(format!("{} is blamed on {blamed:?}, wanted {guilty}", entry["name"]).into())
+    }
+}
+
 pub fn rehearse(backend: Backend, directory: &Path) -> Result<(), Failed> {
     let expected = std::fs::read_to_string(directory.join("expect.json"))?;
     let expected: Value = serde_json::from_str(&expected)?;
@@ -54,6 +74,7 @@ pub fn rehearse(backend: Backend, directory: &Path) -> Result<(), Failed> {
         if !code.is_null() && !seen.contains(&code) {
             return Err(format!("{worker}: SQLSTATE {seen:?}, wanted {code}").into());
         }
+        blames(entry, &expected["guilty"])?;
     }
     if broke {
         same("exit code", outcome.code, Some(1))?;

@@ -217,6 +217,7 @@ async fn use_port(plan: &SandboxPlan, scope: &Scope) -> Result<(), Failed> {
         env: Vec::new(),
         image: None,
         timeout: Duration::from_secs(60),
+        tapped: false,
     };
     let outcome = launcher.launch(&program).await?;
     same("psql", (outcome.ending, outcome.output.tail().contains("svc")), (Ending::Exited(0), true))

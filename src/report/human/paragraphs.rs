@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::document::{Document, RunEntry, SessionEntry, WorkerEntry};
 use super::table::called;
-use super::{BAD, FAINT, STRONG, UNEASY, milliseconds, painted};
+use super::{BAD, FAINT, GOOD, STRONG, UNEASY, milliseconds, painted};
 use crate::identifiers::WorkerName;
 use crate::verdict::Status;
 
@@ -28,7 +28,7 @@ pub(super) fn render(text: &mut String, document: &Document, width: usize) {
             }
         }
     }
-    disrupted(text, document);
+    disrupted(text, document, width);
 }
 
 fn broken(text: &mut String, document: &Document, run: &RunEntry, worker: &WorkerEntry, width: usize) {
@@ -42,6 +42,7 @@ fn broken(text: &mut String, document: &Document, run: &RunEntry, worker: &Worke
         run.script
     );
     failures(text, worker, width);
+    why(text, worker, width);
     let _ = writeln!(text, "  {}", outlook(worker));
     if let Some(seen) = &worker.while_running
         && seen.failures > 0
@@ -64,6 +65,47 @@ fn broken(text: &mut String, document: &Document, run: &RunEntry, worker: &Worke
         .collect();
     if !later.is_empty() {
         let _ = writeln!(text, "  {}", later.join(", "));
+    }
+}
+
+/// The statement that did it, what it did, and what mends it.
+fn why(text: &mut String, worker: &WorkerEntry, width: usize) {
+    if let Some(cause) = &worker.cause {
+        if let Some(sql) = &cause.sql {
+            let number =
+                cause.statement.map(|statement| format!("statement {statement}")).unwrap_or_default();
+            let at = cause.line.map(|line| format!(", line {line}")).unwrap_or_default();
+            let _ = writeln!(text, "  because of {number}{at} of run {}:", cause.run);
+            excerpt(text, sql, cause.line, width);
+        }
+        for line in textwrap::wrap(&cause.explanation, width.saturating_sub(2)) {
+            let _ = writeln!(text, "  {line}");
+        }
+    }
+    if let Some(repair) = &worker.repair {
+        let how = if repair.verified {
+            "repair, tried in a copy, after which it works:"
+        } else {
+            "repair, not tried:"
+        };
+        let _ = writeln!(text, "  {how}");
+        for line in repair.sql.lines() {
+            let _ = writeln!(text, "    {}", painted(GOOD, line));
+        }
+    }
+}
+
+/// The first lines of a statement, with their numbers where they are known.
+fn excerpt(text: &mut String, sql: &str, line: Option<u32>, width: usize) {
+    const LINES: usize = 6;
+    let count = sql.lines().count();
+    for (at, content) in (0_u32..).zip(sql.lines().take(LINES)) {
+        let number = line.map(|line| (line + at).to_string()).unwrap_or_default();
+        let gutter = painted(FAINT, &format!("{number:>5} |"));
+        let _ = writeln!(text, "  {gutter} {}", shortened(content, width.saturating_sub(12).max(40)));
+    }
+    if count > LINES {
+        let _ = writeln!(text, "  {}", painted(FAINT, &format!("      | and {} more lines", count - LINES)));
     }
 }
 
@@ -127,7 +169,7 @@ fn shortened(text: &str, columns: usize) -> String {
     }
 }
 
-fn disrupted(text: &mut String, document: &Document) {
+fn disrupted(text: &mut String, document: &Document, width: usize) {
     let mut first = true;
     for run in &document.runs {
         for worker in run.workers.iter().filter(|worker| worker.status == Status::Disrupted) {
@@ -154,6 +196,7 @@ fn disrupted(text: &mut String, document: &Document) {
                 let code = failure.sqlstate.as_ref().map(|code| format!("{code} ")).unwrap_or_default();
                 let _ = writeln!(text, "  {code}{}", failure.message);
             }
+            why(text, worker, width);
         }
     }
 }

@@ -206,6 +206,13 @@ pub(super) async fn is_running(docker: &Docker, container: &str) -> bool {
     inspected.is_ok_and(|inspected| inspected.state.and_then(|state| state.running).unwrap_or_default())
 }
 
+/// The number of a container's first process, as this machine knows it.
+pub(super) async fn process(docker: &Docker, container: &str) -> Option<u32> {
+    let inspected = docker.inspect_container(container, None).await.ok()?;
+    let process = inspected.state?.pid?;
+    u32::try_from(process).ok().filter(|process| *process != 0)
+}
+
 /// The end of a container's log.
 pub(super) async fn log_tail(docker: &Docker, container: &str) -> String {
     let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(LOG_LINES).build();

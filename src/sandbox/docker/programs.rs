@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bollard::Docker;
@@ -52,6 +52,7 @@ impl DockerLauncher {
         engine: Engine,
         scope: &Scope,
         server: &str,
+        host: &str,
         own_image: String,
     ) -> Self {
         Self {
@@ -61,7 +62,8 @@ impl DockerLauncher {
             server: server.to_owned(),
             own_image,
             address: Address {
-                host: "127.0.0.1".to_owned(),
+                host: host.to_owned(),
+                tap: OnceLock::new(),
                 port: PORT,
                 passfile: format!("{MOUNT}/{PASSFILE}"),
                 home: HOME.to_owned(),
@@ -73,7 +75,7 @@ impl DockerLauncher {
     }
 
     /// What programs get to see of the sandbox's directory.
-    fn shared(&self) -> PathBuf {
+    pub(super) fn shared(&self) -> PathBuf {
         self.scope.directory().join("programs")
     }
 
@@ -321,6 +323,11 @@ impl Launcher for DockerLauncher {
                 source: Box::new(source),
             })
         })
+    }
+
+    fn tap_at(&self, host: String) {
+        // There is one tap, and it is put there once.
+        let _ = self.address.tap.set(host);
     }
 
     fn launch<'a>(&'a self, program: &'a Program) -> BoxFuture<'a, Result<Outcome, LaunchError>> {

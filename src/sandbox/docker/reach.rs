@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use bollard::Docker;
 use bollard::models::{HostConfig, NetworkCreateRequest, PortBinding};
 
-use super::super::{SandboxError, Scope};
+use super::super::{SandboxError, Scope, door};
 use super::PORT;
 use super::engine::{self, Engine};
 
@@ -41,12 +41,27 @@ impl Reach {
         }
     }
 
-    /// The address that the server listens on.
-    pub(super) fn listen(self) -> &'static str {
+    /// The address that the server listens on. Where thirdrun can enter the container's network, 127.0.0.1 is
+    /// the tap's.
+    pub(super) fn listen(self, engine: &Engine) -> &'static str {
         match self {
-            Self::Socket => "127.0.0.1",
+            Self::Socket if Self::enters(engine) => door::SERVER,
+            Self::Socket => door::HOST,
             Self::Port => "*",
         }
+    }
+
+    /// The address at which programs find the server.
+    pub(super) fn host(self, engine: &Engine) -> &'static str {
+        match self {
+            Self::Socket => self.listen(engine),
+            Self::Port => door::HOST,
+        }
+    }
+
+    /// Whether thirdrun may enter the network namespace of a container, which the engine's own user may.
+    pub(super) fn enters(engine: &Engine) -> bool {
+        cfg!(target_os = "linux") && rustix::process::geteuid().is_root() && !engine.rootless
     }
 
     /// Adds the server's network to what its container is made of.

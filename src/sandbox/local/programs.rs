@@ -164,6 +164,11 @@ impl Launcher for LocalLauncher {
         })
     }
 
+    fn tap_at(&self, host: String) {
+        // There is one tap, and it is put there once.
+        let _ = self.address.tap.set(host);
+    }
+
     fn launch<'a>(&'a self, program: &'a Program) -> BoxFuture<'a, Result<Outcome, LaunchError>> {
         Box::pin(async move {
             self.run(program).await.map_err(|source| LaunchError {

@@ -1,0 +1,51 @@
+//! What was seen when a rehearsal was replayed in a fresh copy with something left out.
+
+use serde::{Deserialize, Serialize};
+
+use super::WorkerObservation;
+use crate::identifiers::RunNumber;
+
+/// A replay of a rehearsal up to one run, of which something is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Experiment {
+    /// The last run that is made; those before it are made as they were.
+    pub run: RunNumber,
+    /// What of it is carried out.
+    pub edit: Edit,
+    /// Statements that are tried one after another when it has ended, until every worker of `mends` works.
+    pub repairs: Vec<Vec<String>>,
+}
+
+/// What of a run's statements is carried out; the script is answered as before for the others.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Edit {
+    /// Everything.
+    Whole,
+    /// Those up to this one.
+    UpTo(u32),
+    /// All but these.
+    Without(Vec<u32>),
+}
+
+/// What a replay showed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Replay {
+    /// What was replayed.
+    pub experiment: Experiment,
+    /// Every worker after its last run.
+    pub workers: Vec<WorkerObservation>,
+    /// What became of them after each repair, in the order in which they were tried.
+    pub trials: Vec<Trial>,
+}
+
+/// What a repair did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Its statements.
+    pub sql: Vec<String>,
+    /// What the server refused it with.
+    pub error: Option<String>,
+    /// Every worker after it.
+    pub workers: Vec<WorkerObservation>,
+}

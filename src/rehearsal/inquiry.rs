@@ -1,0 +1,50 @@
+//! Finds out why: asks the verdict which replays would tell more, and makes them.
+
+use futures_util::future::join_all;
+
+use super::replay::{Known, Replayer};
+use crate::failure::Failure;
+use crate::observations::{Experiment, Rehearsal};
+use crate::plan::Plan;
+use crate::progress::{Phase, Progress};
+use crate::sandbox::Scope;
+use crate::tap::Recording;
+
+/// Replays that a rehearsal may take: what has not been found by then is not found.
+const MOST: usize = 200;
+
+/// Adds replays to a rehearsal until there are no more questions. Recordings are parallel to its runs.
+pub(super) async fn inquire(
+    plan: &Plan,
+    mut rehearsal: Rehearsal,
+    recordings: &[Recording],
+    scope: &Scope,
+    progress: &Progress,
+    questions: impl Fn(&Rehearsal) -> Vec<Experiment>,
+) -> Result<Rehearsal, Failure> {
+    let statements: Vec<_> = rehearsal.runs.iter().map(|run| run.result.statements.clone()).collect();
+    let known = rehearsal
+        .runs
+        .iter()
+        .zip(&statements)
+        .zip(recordings)
+        .map(|((run, statements), recording)| Known { run: run.run, statements, recording })
+        .collect();
+    let replayer = Replayer::new(plan, &rehearsal.sandbox.backend, scope, known);
+    loop {
+        let questions = questions(&rehearsal);
+        if questions.is_empty() || rehearsal.replays.len() >= MOST {
+            return Ok(rehearsal);
+        }
+        progress.phase(&Phase::Why { replays: rehearsal.replays.len() });
+        let answers = join_all(questions.into_iter().map(|question| replayer.replay(question))).await;
+        let before = rehearsal.replays.len();
+        for answer in answers {
+            rehearsal.replays.extend(answer?);
+        }
+        if rehearsal.replays.len() == before {
+            // A copy in which the workers do not work answers nothing, and would not the next time.
+            return Ok(rehearsal);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Replays: the rehearsal once more, in a fresh copy, with part of a run left out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::stage::{Set, Stage};
+use crate::failure::Failure;
+use crate::identifiers::RunNumber;
+use crate::observations::{Edit, Experiment, Replay, Statement, Trial, WorkerObservation};
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::sandbox::{BackendChoice, Scope};
+use crate::tap::{Coming, Decision, Orders, Recording};
+use crate::verdict;
+
+/// What a run was, for those who make it again.
+pub(super) struct Known<'a> {
+    pub(super) run: RunNumber,
+    pub(super) statements: &'a [Statement],
+    pub(super) recording: &'a Recording,
+}
+
+/// Makes replays of one rehearsal.
+pub(super) struct Replayer<'a> {
+    plan: Plan,
+    scope: &'a Scope,
+    known: Vec<Known<'a>>,
+}
+
+impl<'a> Replayer<'a> {
+    /// `backend` is the one that the rehearsal had.
+    pub(super) fn new(plan: &Plan, backend: &str, scope: &'a Scope, known: Vec<Known<'a>>) -> Self {
+        Self { plan: on_backend(plan, backend), scope, known }
+    }
+
+    /// Makes one replay, in a sandbox of its own. None: its workers did not work even before the first run.
+    pub(super) async fn replay(&self, experiment: Experiment) -> Result<Option<Replay>, Failure> {
+        let scope = self.scope.child()?;
+        let replay = self.in_sandbox(experiment, &scope).await;
+        scope.close().await;
+        replay
+    }
+
+    async fn in_sandbox(&self, experiment: Experiment, scope: &Scope) -> Result<Option<Replay>, Failure> {
+        let progress = Progress::new(true, false);
+        let Set { mut stage, baseline, .. } = Stage::set(&self.plan, scope, &progress).await?;
+        if !baseline.iter().all(WorkerObservation::works) {
+            return Ok(None);
+        }
+        let mut workers = Vec::new();
+        for spec in self.plan.runs.iter().take_while(|spec| spec.number <= experiment.run) {
+            let known = self.known.iter().find(|known| known.run == spec.number);
+            let orders = match known {
+                Some(known) if spec.number == experiment.run => orders(&experiment.edit, known),
+                _ => Orders::default(),
+            };
+            let (run, _) = stage.run(spec, orders, &progress).await?;
+            workers = run.workers;
+        }
+        let mut trials = Vec::new();
+        for sql in &experiment.repairs {
+            let error = stage.carry_out(sql).await.err().map(|failure| failure.message);
+            trials.push(Trial { sql: sql.clone(), error, workers: stage.check().await });
+        }
+        stage.strike().await;
+        Ok(Some(Replay { experiment, workers, trials }))
+    }
+}
+
+/// The plan of a copy, which is on the backend that the rehearsal itself got.
+pub(super) fn on_backend(plan: &Plan, backend: &str) -> Plan {
+    let mut plan = plan.clone();
+    plan.sandbox.backend = if backend == "docker" { BackendChoice::Docker } else { BackendChoice::Local };
+    plan
+}
+
+/// Which statements of a run are carried out. A statement is known by its text and by how many there were of it
+/// before; one that was never sent before by its place.
+fn orders(edit: &Edit, known: &Known) -> Orders {
+    if *edit == Edit::Whole {
+        return Orders::default();
+    }
+    let suspects = verdict::suspects(known.statements);
+    let mut numbers: HashMap<(String, u32), u32> = HashMap::new();
+    let mut left_out: HashMap<u32, Option<bytes::Bytes>> = HashMap::new();
+    for (seen, statement) in known.recording.statements.iter().zip(known.statements) {
+        numbers.insert((seen.text.clone(), seen.occurrence), seen.index);
+        let carried_out = match edit {
+            Edit::Whole => true,
+            // What had no effect would only do harm in a run that ends early.
+            Edit::UpTo(last) => {
+                verdict::steers(statement) || (seen.index <= *last && suspects.contains(&seen.index))
+            }
+            Edit::Without(others) => !others.contains(&seen.index),
+        };
+        if !carried_out {
+            left_out.insert(seen.index, seen.response.clone());
+        }
+    }
+    let beyond = match edit {
+        Edit::UpTo(last) => *last,
+        Edit::Whole | Edit::Without(_) => u32::MAX,
+    };
+    let decide = move |coming: &Coming<'_>| {
+        let number = numbers.get(&(coming.text.to_owned(), coming.occurrence)).copied();
+        match left_out.get(&number.unwrap_or(coming.index)) {
+            Some(response) => Decision::Skip(response.clone()),
+            // A statement that was never sent before belongs to what comes after.
+            None if number.is_none() && coming.index > beyond => Decision::Skip(None),
+            None => Decision::Pass,
+        }
+    };
+    Orders { decide: Some(Arc::new(decide)), boundary: None }
+}

@@ -1,0 +1,200 @@
+//! A sandbox with its workers, ready for runs: the rehearsal itself is made on one, and so is every replay of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clone::{self, Ready};
+use crate::failure::{Exit, Failure};
+use crate::identifiers::{RunNumber, WorkerName};
+use crate::observations::{CloneFacts, RunObservation, WorkerObservation};
+use crate::plan::Plan;
+use crate::postgres::{QueryFailure, Session};
+use crate::programs::Place;
+use crate::progress::{Phase, Progress};
+use crate::runs::{self, Arrivals, RunSpec, Waits};
+use crate::sandbox::{Sandbox, Scope};
+use crate::seed::Logins;
+use crate::state::{Snapshot, Watcher};
+use crate::tap::{Orders, Recording, Tap};
+use crate::workers::{Crew, Surroundings, WorkerSpec};
+
+/// How long a script may take to log in.
+const ARRIVAL: Duration = Duration::from_secs(1);
+/// How long a server that has recovered may take to let a session in.
+const AGAIN: Duration = Duration::from_secs(10);
+/// How long a script has the server to itself, but for the iterations under way when it started. Without it the
+/// outcome of a script of a few quick statements would depend on which of them an iteration falls between: a row
+/// that a worker inserts between `UPDATE … WHERE x IS NULL` and `SET NOT NULL` makes the script fail, now and
+/// then.
+const HEAD_START: Duration = Duration::from_millis(200);
+
+/// A sandbox with the clone in it, workers that have sessions, and the tap.
+pub(super) struct Stage<'a> {
+    plan: &'a Plan,
+    pub(super) sandbox: Sandbox,
+    crew: Crew,
+    arrivals: Arrivals,
+    tap: Option<Tap>,
+}
+
+/// A stage that has just been set, what its clone holds, and how every worker was before the first run.
+pub(super) struct Set<'a> {
+    pub(super) stage: Stage<'a>,
+    pub(super) clone: CloneFacts,
+    pub(super) baseline: Vec<WorkerObservation>,
+}
+
+impl<'a> Stage<'a> {
+    /// Has a sandbox with the clone, and every worker prove that it works.
+    pub(super) async fn set(plan: &'a Plan, scope: &Scope, progress: &Progress) -> Result<Set<'a>, Failure> {
+        let places: BTreeSet<Place> = plan
+            .runs
+            .iter()
+            .map(RunSpec::place)
+            .chain(plan.workers.iter().filter_map(WorkerSpec::place))
+            .collect();
+        let places: Vec<Place> = places.into_iter().collect();
+        let Ready { sandbox, clone, logins } = clone::ready(plan, scope, &places, progress).await?;
+        plan.check_roles(&logins.roles)?;
+        let launcher = sandbox.launcher();
+        launcher.prepare(&places).await?;
+        launcher.provide(&logins.logins).await?;
+        let mut crew = crew(plan, &sandbox, &logins);
+        progress.phase(&Phase::Baseline);
+        crew.start_for(RunNumber(1)).await;
+        let baseline = crew.baseline().await;
+        let arrivals = Arrivals::new(sandbox.server(), &names(plan))
+            .await
+            .map_err(|failure| Failure::new(Exit::Environment, &failure))?;
+        let tap = sandbox.tap().await?;
+        sandbox.kept().await;
+        let stage = Stage { plan, sandbox, crew, arrivals, tap };
+        Ok(Set { stage, clone, baseline })
+    }
+
+    /// One run, and what became of every worker. `orders` say which of its statements are carried out.
+    pub(super) async fn run(
+        &mut self,
+        spec: &RunSpec,
+        orders: Orders,
+        progress: &Progress,
+    ) -> Result<(RunObservation, Recording), Failure> {
+        let of = self.plan.sure.max(usize::try_from(spec.number.0).unwrap_or_default());
+        if spec.number > RunNumber(1) {
+            self.crew.start_for(spec.number).await;
+        }
+        let shift = self.crew.begin_shift().await;
+        let phase = Phase::Run { run: spec.number, of, script: spec.shown.clone() };
+        progress.with_workers(&phase, self.plan.workers.len(), shift.tally());
+        let launcher = self.sandbox.launcher();
+        let before = self.arrivals.strangers().await.unwrap_or_default();
+        let waits = Waits::default();
+        shift.script_starts();
+        let origin = tokio::time::Instant::now();
+        if let Some(tap) = &self.tap {
+            tap.begin(orders, origin);
+        }
+        let watched = async {
+            waits.watch(self.arrivals.session(), origin).await;
+            std::future::pending::<()>().await;
+        };
+        let run = runs::run(spec, &self.plan.seed.database, launcher.as_ref());
+        let release = async {
+            // A script that does not log in, or whose session is not seen, is not waited for longer.
+            let _ = tokio::time::timeout(ARRIVAL, self.arrivals.changed(&before)).await;
+            tokio::time::sleep(HEAD_START).await;
+            shift.release();
+            std::future::pending::<()>().await;
+        };
+        let mut result = tokio::select! {
+            result = run => result?,
+            () = release => return Err(Failure::defect("an endless task has ended")),
+            () = watched => return Err(Failure::defect("an endless task has ended")),
+        };
+        shift.script_ended();
+        let waits = waits.seen();
+        self.sandbox.settle().await;
+        if self.arrivals.strangers().await.is_err() {
+            // The server has crashed and recovered, or is gone, which the workers will tell.
+            let again =
+                tokio::time::timeout(AGAIN, Arrivals::new(self.sandbox.server(), &names(self.plan))).await;
+            if let Ok(Ok(again)) = again {
+                self.arrivals = again;
+            }
+        }
+        progress.phase(&Phase::After { run: spec.number, of });
+        let workers = self.crew.end_shift(shift).await?;
+        // What it left in the background may have gone on to send statements until now.
+        let recording = self.tap.as_ref().map(Tap::end).unwrap_or_default();
+        result.statements = runs::statements(spec, &recording);
+        let observation = RunObservation {
+            run: spec.number,
+            script: spec.shown.clone(),
+            role: spec.role.clone(),
+            may_fail: spec.may_fail,
+            result,
+            changes: Vec::new(),
+            waits,
+            workers,
+            server_gone: self.sandbox.log_if_gone().await,
+        };
+        Ok((observation, recording))
+    }
+
+    /// The state of the server and of the clone; none when it cannot be read, as when the script has dropped the
+    /// database.
+    pub(super) async fn state(&self, watcher: &mut Watcher) -> Option<Arc<Snapshot>> {
+        let server = self.sandbox.server();
+        let login = server.superuser_login(&self.plan.seed.database);
+        super::trace::refreshed(watcher, server, &login).await.ok()
+    }
+
+    /// What sessions that belong to the rehearsal call themselves.
+    pub(super) fn known_applications(&self) -> Vec<String> {
+        let own = self.sandbox.server().superuser_login(&self.plan.seed.database).application;
+        self.plan.workers.iter().map(|worker| worker.name.to_string()).chain([own]).collect()
+    }
+
+    /// Carries out statements as thirdrun's own superuser, in the clone's database.
+    pub(super) async fn carry_out(&self, statements: &[String]) -> Result<(), QueryFailure> {
+        let server = self.sandbox.server();
+        let login = server.superuser_login(&self.plan.seed.database);
+        let session = Session::open(&server.endpoint, &login).await?;
+        let mut result = Ok(());
+        for statement in statements {
+            result = session.run(statement).await.map(drop);
+            if result.is_err() {
+                break;
+            }
+        }
+        session.close().await;
+        result
+    }
+
+    /// How every worker is now.
+    pub(super) async fn check(&mut self) -> Vec<WorkerObservation> {
+        self.crew.baseline().await
+    }
+
+    /// Sends the workers home.
+    pub(super) async fn strike(self) -> Sandbox {
+        self.crew.stop().await;
+        self.arrivals.close().await;
+        self.sandbox
+    }
+}
+
+fn names(plan: &Plan) -> Vec<WorkerName> {
+    plan.workers.iter().map(|worker| worker.name.clone()).collect()
+}
+
+fn crew(plan: &Plan, sandbox: &Sandbox, logins: &Logins) -> Crew {
+    let surroundings = Surroundings {
+        endpoint: sandbox.server().endpoint.clone(),
+        database: plan.seed.database.clone(),
+        logins: std::sync::Arc::new(logins.logins.clone()),
+        launcher: sandbox.launcher(),
+    };
+    Crew::new(plan.workers.clone(), surroundings)
+}

@@ -1,0 +1,201 @@
+//! The trace: the runs once more, in a copy without workers, where the state is read between any two statements.
+//!
+//! The rehearsal itself is not held up between statements, and what a transaction has changed nobody else can see
+//! before it ends: so the copy tells which statement makes which change.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc};
+
+use super::stage::{Set, Stage};
+use crate::dump::split;
+use crate::failure::Failure;
+use crate::identifiers::RunNumber;
+use crate::plan::Plan;
+use crate::postgres::{Login, QueryFailure, Server, Session};
+use crate::programs::BoxFuture;
+use crate::progress::Progress;
+use crate::sandbox::Scope;
+use crate::state::{self, Ask, Change, Snapshot, Watcher};
+use crate::tap::{At, Boundary, Next, Orders};
+
+/// How long a server may take to tell its state: one that was stopped takes connections and says nothing.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// The changes that each statement of a run made, in order.
+pub(super) type Traced = Vec<(RunNumber, Vec<Change>)>;
+
+/// Makes the runs whose numbers are received, and tells what their statements changed. What cannot be traced is left
+/// out: it is no reason for a rehearsal to fail.
+pub(super) async fn trace(
+    plan: &Plan,
+    backend: &str,
+    scope: &Scope,
+    mut wanted: mpsc::UnboundedReceiver<RunNumber>,
+) -> Traced {
+    let mut traced = Vec::new();
+    let Ok(scope) = scope.child() else { return traced };
+    // What was traced until then is worth keeping.
+    let _ = runs(plan, backend, &scope, &mut wanted, &mut traced).await;
+    scope.close().await;
+    traced
+}
+
+async fn runs(
+    plan: &Plan,
+    backend: &str,
+    scope: &Scope,
+    wanted: &mut mpsc::UnboundedReceiver<RunNumber>,
+    traced: &mut Traced,
+) -> Result<(), Failure> {
+    let mut plan = super::replay::on_backend(plan, backend);
+    plan.workers.clear();
+    let progress = Progress::new(true, false);
+    let Set { mut stage, .. } = Stage::set(&plan, scope, &progress).await?;
+    let server = stage.sandbox.server().clone();
+    let login = server.superuser_login(&plan.seed.database);
+    let mut watcher = Watcher::new(stage.known_applications());
+    let mut last = refreshed(&mut watcher, &server, &login).await;
+    while let Some(number) = wanted.recv().await {
+        let Some(spec) = plan.runs.iter().find(|spec| spec.number == number) else { break };
+        let Ok(before) = last else { break };
+        let reader = Arc::new(Reader {
+            server: server.clone(),
+            login: login.clone(),
+            seen: Mutex::new(Seen { committed: watcher, inside: None, last: before, changes: Vec::new() }),
+        });
+        let boundary = Arc::clone(&reader) as Arc<dyn Boundary>;
+        stage.run(spec, Orders { boundary: Some(boundary), ..Orders::default() }, &progress).await?;
+        let mut seen = reader.seen.lock().await;
+        traced.push((number, std::mem::take(&mut seen.changes)));
+        watcher = seen.committed.clone();
+        drop(seen);
+        last = refreshed(&mut watcher, &server, &login).await;
+    }
+    stage.strike().await;
+    Ok(())
+}
+
+/// Reads the state on a session of thirdrun's own, which does not stay: a script may want to drop the database.
+pub(super) async fn refreshed(
+    watcher: &mut Watcher,
+    server: &Server,
+    login: &Login,
+) -> Result<Arc<Snapshot>, QueryFailure> {
+    let read = async {
+        let session = Session::open(&server.endpoint, login).await?;
+        let snapshot = watcher.refresh(&session, false).await;
+        session.close().await;
+        snapshot
+    };
+    match tokio::time::timeout(ANSWER, read).await {
+        Ok(snapshot) => snapshot,
+        Err(_) => Err(QueryFailure::silent()),
+    }
+}
+
+/// What changed, and what roles can no longer do, or can do now.
+pub(super) fn differences(before: &Snapshot, after: &Snapshot) -> Vec<Change> {
+    state::changes(before, after)
+}
+
+/// Reads the state whenever a statement has been answered.
+struct Reader {
+    server: Server,
+    login: Login,
+    seen: Mutex<Seen>,
+}
+
+struct Seen {
+    /// What everybody can see.
+    committed: Watcher,
+    /// What only the script can see, in the middle of a transaction.
+    inside: Option<Watcher>,
+    last: Arc<Snapshot>,
+    changes: Vec<Change>,
+}
+
+impl Boundary for Reader {
+    fn reached(&self, at: At) -> BoxFuture<'_, Next> {
+        Box::pin(async move {
+            if changes_something(&at) {
+                // Where it cannot be read, the change is told of the next statement at which it can, or of none.
+                let _ = self.read(&at).await;
+            }
+            Next::Go
+        })
+    }
+}
+
+impl Reader {
+    async fn read(&self, at: &At) -> Result<(), QueryFailure> {
+        let mut seen = self.seen.lock().await;
+        let seen = &mut *seen;
+        let now = match at.status {
+            b'I' => {
+                seen.inside = None;
+                refreshed(&mut seen.committed, &self.server, &self.login).await?
+            }
+            b'T' if at.idle => {
+                // What was rolled back to a savepoint must not be remembered.
+                let undone = at.tag.as_deref() == Some("ROLLBACK");
+                let mut inside = match seen.inside.take() {
+                    Some(inside) if !undone => inside,
+                    _ => seen.committed.clone(),
+                };
+                let now = inside.refresh(&Inside(at), true).await?;
+                seen.inside = Some(inside);
+                now
+            }
+            _ => return Ok(()),
+        };
+        for mut change in differences(&seen.last, &now) {
+            change.statement = Some(at.index);
+            seen.changes.push(change);
+        }
+        seen.last = now;
+        Ok(())
+    }
+}
+
+/// The script's own connection.
+struct Inside<'a>(&'a At);
+
+impl Ask for Inside<'_> {
+    async fn ask(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, QueryFailure> {
+        // The tap asks by the extended protocol, which takes one statement at a time.
+        let mut rows = Vec::new();
+        for statement in split(sql).unwrap_or_default() {
+            rows.extend(self.0.ask(statement.text).await?);
+        }
+        Ok(rows)
+    }
+}
+
+/// Whether a statement can have changed the state. Rows are none of it; of a failed one nothing is left, but that its
+/// transaction is undone.
+fn changes_something(at: &At) -> bool {
+    /// Statements that change rows, or the session, or nothing. In the midst of a transaction nothing may be asked
+    /// before the first of the others: `SET TRANSACTION` wants to come first (PostgreSQL manual, SET TRANSACTION).
+    const NOTHING: [&str; 16] = [
+        "BEGIN",
+        "START",
+        "SAVEPOINT",
+        "RELEASE",
+        "SET",
+        "RESET",
+        "SHOW",
+        "INSERT",
+        "UPDATE",
+        "DELETE",
+        "COPY",
+        "FETCH",
+        "DECLARE",
+        "LISTEN",
+        "NOTIFY",
+        "EXPLAIN",
+    ];
+    let Some(tag) = &at.tag else { return false };
+    tag.split(' ').next().is_some_and(|word| !NOTHING.contains(&word))
+}

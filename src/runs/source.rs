@@ -1,0 +1,336 @@
+//! Which statement of a psql script each statement came from that the server was sent.
+//!
+//! psql leaves out comments, fills in variables, skips what `\if` excludes, and sends more than is written where
+//! `\gexec`, `\copy` or `\d` is: so the two lists are aligned by their tokens.
+
+use std::path::Path;
+
+use crate::dump::{ItemKind, TokenKind, split, tokens};
+
+/// How deep scripts may include each other.
+const DEPTH: usize = 16;
+/// Comparisons that an alignment may take; beyond them each statement is looked for from where the last one was found.
+const COMPARISONS: usize = 4_000_000;
+
+/// Where a statement is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The file that the script includes, as the script names it; none: the script itself.
+    pub file: Option<String>,
+    /// The line on which it begins, from 1.
+    pub line: u32,
+    /// Its text as written. Of a statement that `\gexec` ran, the query that generated it.
+    pub sql: String,
+}
+
+/// A statement, or a command that makes psql send some, as the script has it.
+struct Written {
+    origin: Origin,
+    pattern: Vec<Part>,
+    /// Whether what it returns is sent as statements.
+    generates: bool,
+}
+
+/// A piece of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    /// This token.
+    Token(String),
+    /// What a variable stands for.
+    Anything,
+}
+
+/// For each statement that was sent, where it is written; none where it is written nowhere.
+pub fn origins(script: &Path, sent: &[&str]) -> Vec<Option<Origin>> {
+    let mut written = Vec::new();
+    let base = script.parent().unwrap_or(Path::new(""));
+    read(script, base, None, DEPTH, &mut written);
+    let seen: Vec<Vec<String>> = sent.iter().map(|text| plain_tokens(text)).collect();
+    let places = aligned(&written, &seen);
+    let mut origins = Vec::new();
+    let mut generator: Option<&Written> = None;
+    for place in places {
+        match place.and_then(|at| written.get(at)) {
+            Some(found) => {
+                origins.push(Some(found.origin.clone()));
+                generator = found.generates.then_some(found);
+            }
+            None => origins.push(generator.map(|generator| generator.origin.clone())),
+        }
+    }
+    origins
+}
+
+/// A script that cannot be read or cut has no origins, which is no reason to fail: psql has run it as it is. `base`
+/// is the directory in which psql runs.
+fn read(path: &Path, base: &Path, file: Option<&str>, depth: usize, written: &mut Vec<Written>) {
+    let Ok(bytes) = std::fs::read(path) else { return };
+    let text = String::from_utf8_lossy(&bytes);
+    let Ok(items) = split(&text) else { return };
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let offset = |part: &str| (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+    let mut last_end = 0;
+    for item in items {
+        let begin = offset(item.text);
+        let origin = |sql: &str, line: usize| Origin {
+            file: file.map(str::to_owned),
+            line: u32::try_from(line).unwrap_or(u32::MAX),
+            sql: sql.to_owned(),
+        };
+        match item.kind {
+            ItemKind::Statement | ItemKind::Copy(_) => written.push(Written {
+                origin: origin(item.text, item.line),
+                pattern: pattern(item.text),
+                generates: false,
+            }),
+            ItemKind::Inside => {
+                // The statement that the command ends lies between it and what came before.
+                let before = text.get(last_end..begin).unwrap_or_default();
+                let before = before.trim_start_matches(|c: char| c == ';' || c.is_ascii_whitespace());
+                let sql = before.trim_end();
+                let lines = text.get(..offset(before)).unwrap_or_default().matches('\n').count();
+                let (sql, skipped) = without_leading_comments(sql);
+                written.push(Written {
+                    origin: origin(sql, lines + skipped + 1),
+                    pattern: pattern(sql),
+                    generates: item.text.starts_with("\\gexec"),
+                });
+            }
+            ItemKind::Command => {
+                let mut words = item.text.split_ascii_whitespace();
+                match (words.next(), words.next()) {
+                    (Some("\\copy"), Some(_)) => written.push(Written {
+                        origin: origin(item.text, item.line),
+                        pattern: copy_pattern(item.text),
+                        generates: false,
+                    }),
+                    (Some(include @ ("\\i" | "\\ir" | "\\include" | "\\include_relative")), Some(name))
+                        if depth > 0 =>
+                    {
+                        let name = name.trim_matches('\'');
+                        let relative = include.ends_with('r') || include.ends_with("relative");
+                        let from = if relative { directory } else { base };
+                        read(&from.join(name), base, Some(name), depth - 1, written);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        last_end = match item.kind {
+            ItemKind::Copy(data) => offset(data) + data.len(),
+            _ => begin + item.text.len(),
+        };
+    }
+}
+
+/// A statement without the comments before it, and how many lines they take.
+fn without_leading_comments(sql: &str) -> (&str, usize) {
+    let all = tokens(sql);
+    let first = all.iter().find(|token| token.kind != TokenKind::Comment);
+    let at = first.map_or(0, |token| token.range.start);
+    (sql.get(at..).unwrap_or_default(), sql.get(..at).unwrap_or_default().matches('\n').count())
+}
+
+/// The tokens of a statement without comments and without the semicolons that end it.
+fn plain_tokens(sql: &str) -> Vec<String> {
+    let mut plain: Vec<String> = tokens(sql)
+        .iter()
+        .filter(|token| token.kind != TokenKind::Comment)
+        .map(|token| token.of(sql).to_owned())
+        .collect();
+    while plain.last().is_some_and(|last| last == ";") {
+        plain.pop();
+    }
+    plain
+}
+
+/// The tokens of a statement as written, with variables (`:name`, `:'name'`, `:"name"`, `:{?name}`) as what they
+/// may stand for.
+fn pattern(sql: &str) -> Vec<Part> {
+    let all: Vec<_> = tokens(sql).into_iter().filter(|token| token.kind != TokenKind::Comment).collect();
+    let mut parts = Vec::new();
+    let mut at = 0;
+    while let Some(token) = all.get(at) {
+        let next = all.get(at + 1);
+        let joined = next.is_some_and(|next| next.range.start == token.range.end);
+        let before_is_colon = at
+            .checked_sub(1)
+            .and_then(|before| all.get(before))
+            .is_some_and(|before| before.is_sign(sql, ":") && before.range.end == token.range.start);
+        let names = next
+            .is_some_and(|next| matches!(next.kind, TokenKind::Word | TokenKind::Text | TokenKind::Quoted));
+        if token.is_sign(sql, ":") && joined && names && !before_is_colon {
+            parts.push(Part::Anything);
+            at += 2;
+        } else {
+            parts.push(Part::Token(token.of(sql).to_owned()));
+            at += 1;
+        }
+    }
+    while parts.last() == Some(&Part::Token(";".to_owned())) {
+        parts.pop();
+    }
+    parts
+}
+
+/// `\copy t FROM 'file' …` is sent as `COPY t FROM STDIN …`.
+fn copy_pattern(command: &str) -> Vec<Part> {
+    let rest = command.trim_start_matches("\\copy");
+    let what = tokens(rest);
+    let direction = what.iter().position(|token| token.is(rest, "from") || token.is(rest, "to"));
+    let mut parts = vec![Part::Token("COPY".to_owned())];
+    for token in what.iter().take(direction.unwrap_or_default()) {
+        parts.push(Part::Token(token.of(rest).to_owned()));
+    }
+    parts.push(Part::Anything);
+    parts
+}
+
+/// Whether two texts are the same statement but for comments, white space and the semicolon.
+pub fn same(written: &str, sent: &str) -> bool {
+    plain_tokens(written) == plain_tokens(sent)
+}
+
+/// The longest common subsequence of what is written and what was sent: for each that was sent, its place.
+fn aligned(written: &[Written], sent: &[Vec<String>]) -> Vec<Option<usize>> {
+    if written.len().saturating_mul(sent.len()) > COMPARISONS {
+        return one_after_the_other(written, sent);
+    }
+    let columns = sent.len() + 1;
+    let mut longest = vec![0_u32; (written.len() + 1) * columns];
+    let at = |row: usize, column: usize| row * columns + column;
+    let get = |longest: &[u32], row, column| longest.get(at(row, column)).copied().unwrap_or_default();
+    for (row, wanted) in written.iter().enumerate().rev() {
+        for (column, tokens) in sent.iter().enumerate().rev() {
+            let best = if matches(&wanted.pattern, tokens) {
+                get(&longest, row + 1, column + 1) + 1
+            } else {
+                get(&longest, row + 1, column).max(get(&longest, row, column + 1))
+            };
+            if let Some(cell) = longest.get_mut(at(row, column)) {
+                *cell = best;
+            }
+        }
+    }
+    let (mut row, mut column) = (0, 0);
+    let mut places = vec![None; sent.len()];
+    while let (Some(wanted), Some(tokens)) = (written.get(row), sent.get(column)) {
+        if matches(&wanted.pattern, tokens) {
+            if let Some(place) = places.get_mut(column) {
+                *place = Some(row);
+            }
+            (row, column) = (row + 1, column + 1);
+        } else if get(&longest, row + 1, column) >= get(&longest, row, column + 1) {
+            row += 1;
+        } else {
+            column += 1;
+        }
+    }
+    places
+}
+
+fn one_after_the_other(written: &[Written], sent: &[Vec<String>]) -> Vec<Option<usize>> {
+    /// How far ahead a statement is looked for.
+    const AHEAD: usize = 100;
+    let mut next = 0;
+    sent.iter()
+        .map(|tokens| {
+            let ahead = written.iter().enumerate().skip(next).take(AHEAD);
+            let found = ahead.into_iter().find(|(_, wanted)| matches(&wanted.pattern, tokens));
+            found.map(|(at, _)| {
+                next = at + 1;
+                at
+            })
+        })
+        .collect()
+}
+
+/// Whether tokens are what a pattern asks for. What a variable stands for may be several tokens; a password is
+/// masked in what was sent.
+fn matches(pattern: &[Part], tokens: &[String]) -> bool {
+    match (pattern.split_first(), tokens.split_first()) {
+        (None, None) => true,
+        (Some((Part::Token(wanted), pattern)), Some((token, tokens)))
+            if wanted == token
+                || (wanted.eq_ignore_ascii_case("copy") && token.eq_ignore_ascii_case("copy"))
+                || (wanted.starts_with('\'') && is_masked(token)) =>
+        {
+            matches(pattern, tokens)
+        }
+        (Some((Part::Anything, rest)), _) => {
+            matches(rest, tokens) || tokens.split_first().is_some_and(|(_, tokens)| matches(pattern, tokens))
+        }
+        _ => false,
+    }
+}
+
+/// What a password in a statement is replaced by.
+fn is_masked(token: &str) -> bool {
+    token == "'masked'" || token == "'***'"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(script: &str, sent: &[&str]) -> Vec<Option<u32>> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, script.as_bytes()).unwrap();
+        origins(file.path(), sent).into_iter().map(|origin| origin.map(|origin| origin.line)).collect()
+    }
+
+    #[test]
+    fn statements_are_found_on_their_lines() {
+        let script = "-- a comment\nREVOKE ALL ON t\n  FROM x;\n\nSELECT 1; SELECT 2;\n";
+        assert_eq!(
+            lines(script, &["REVOKE ALL ON t\n  FROM x;", "SELECT 1;", "SELECT 2;"]),
+            [Some(2), Some(5), Some(5)]
+        );
+    }
+
+    #[test]
+    fn comments_within_are_left_out_by_psql() {
+        assert_eq!(lines("SELECT 1 -- one\n+ 2;\n", &["SELECT 1 \n+ 2;"]), [Some(1)]);
+    }
+
+    #[test]
+    fn what_gexec_ran_is_the_querys() {
+        let script =
+            "SELECT 1;\n-- all of them\nSELECT format('DROP TABLE %I', t)\nFROM tables\n\\gexec\nSELECT 2;\n";
+        let sent = [
+            "SELECT 1;",
+            "SELECT format('DROP TABLE %I', t)\nFROM tables",
+            "DROP TABLE a",
+            "DROP TABLE b",
+            "SELECT 2;",
+        ];
+        assert_eq!(lines(script, &sent), [Some(1), Some(3), Some(3), Some(3), Some(6)]);
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, script.as_bytes()).unwrap();
+        let all = origins(file.path(), &sent);
+        assert_eq!(all[2].as_ref().unwrap().sql, "SELECT format('DROP TABLE %I', t)\nFROM tables");
+    }
+
+    #[test]
+    fn variables_and_casts_and_skipped_statements() {
+        let script = "\\set role svc\nGRANT SELECT ON t TO :role;\n\\if false\nDROP TABLE t;\n\\endif\nSELECT '1'::int, :'name';\nSELECT 1;\n";
+        assert_eq!(
+            lines(script, &["GRANT SELECT ON t TO svc;", "SELECT '1'::int, 'x';", "SELECT 1;"]),
+            [Some(2), Some(6), Some(7)]
+        );
+    }
+
+    #[test]
+    fn copies_are_found() {
+        let script = "COPY t FROM stdin;\n1\n2\n\\.\n\\copy u (a, b) from 'x.csv' with csv\nSELECT 1;\n";
+        assert_eq!(
+            lines(script, &["COPY t FROM stdin;", "COPY  u (a, b) FROM STDIN with csv", "SELECT 1;"]),
+            [Some(1), Some(5), Some(6)]
+        );
+    }
+
+    #[test]
+    fn what_is_written_nowhere_has_no_place() {
+        assert_eq!(lines("SELECT 1;\n", &["SHOW x", "SELECT 1;", "SHOW y"]), [None, Some(1), None]);
+    }
+}

@@ -1,0 +1,61 @@
+//! Who waits for a lock while a script runs, and for whom.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::observations::LockWait;
+use crate::postgres::Session;
+
+/// How often the server is asked. A wait that is shorter than this stalls nobody.
+const POLL: Duration = Duration::from_millis(5);
+/// The last waits among which one that goes on is looked for: more sessions than a sandbox lets in.
+const SESSIONS: usize = 1000;
+/// Waits that are kept of one run.
+const MOST: usize = 10_000;
+
+/// Every session that waits for a lock with those that hold it or come before in its queue (PostgreSQL manual, 9.27,
+/// `pg_blocking_pids`).
+const WAITING: &str = "SELECT pg_catalog.json_agg(pg_catalog.json_build_array(\
+                           pid, application_name, pg_catalog.pg_blocking_pids(pid)) ORDER BY pid) \
+                       FROM pg_catalog.pg_stat_activity WHERE wait_event_type = 'Lock'";
+
+/// Watches locks during one run.
+#[derive(Default)]
+pub struct Waits(Mutex<Vec<LockWait>>);
+
+impl Waits {
+    /// Looks through a superuser's session until it is dropped, or the server is gone. Times count from `origin`.
+    pub async fn watch(&self, session: &Session, origin: Instant) {
+        let mut last = 0.0;
+        while let Ok(answer) = session.run(WAITING).await {
+            let now = origin.elapsed().as_secs_f64() * 1e3;
+            let text = answer.value.flatten().unwrap_or_default();
+            let waiting: Vec<(i32, String, Vec<i32>)> = serde_json::from_str(&text).unwrap_or_default();
+            self.note(waiting, last, now);
+            last = now;
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// A wait that was there the last time too is the same one.
+    fn note(&self, waiting: Vec<(i32, String, Vec<i32>)>, last: f64, now: f64) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (backend, application, blockers) in waiting {
+            let same = |wait: &&mut LockWait| {
+                wait.backend == backend && wait.until_ms >= last && wait.blockers == blockers
+            };
+            if let Some(wait) = seen.iter_mut().rev().take(SESSIONS).find(same) {
+                wait.until_ms = now;
+            } else if seen.len() < MOST {
+                seen.push(LockWait { backend, application, blockers, from_ms: now, until_ms: now });
+            }
+        }
+    }
+
+    /// What was seen, in order.
+    pub fn seen(self) -> Vec<LockWait> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}

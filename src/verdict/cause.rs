@@ -1,0 +1,84 @@
+//! Which statement broke a worker, as far as replays have shown, and which replays would tell more.
+
+use crate::identifiers::{RunNumber, WorkerName};
+use crate::observations::{Edit, Experiment, LockWait, Rehearsal, RunObservation};
+
+use super::search::{Proof, Search, search, suspects};
+
+/// What broke a worker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cause {
+    /// The run that broke it first.
+    pub run: RunNumber,
+    /// The statement of that run and what proves it; none where no statement can be named.
+    pub statement: Option<(u32, Proof)>,
+}
+
+/// The replays that would tell more of who broke these workers in these runs. None: all is known that can be.
+pub(super) fn questions(rehearsal: &Rehearsal, broken: &[(WorkerName, RunNumber)]) -> Vec<Experiment> {
+    let mut questions: Vec<Experiment> = Vec::new();
+    for (worker, run) in broken {
+        let Search::Ask(edits) = searched(rehearsal, worker, *run) else { continue };
+        for edit in edits {
+            let experiment = Experiment { run: *run, edit, repairs: Vec::new() };
+            if !questions.contains(&experiment) {
+                questions.push(experiment);
+            }
+        }
+    }
+    questions
+}
+
+/// What broke a worker in a run.
+pub(super) fn cause(rehearsal: &Rehearsal, worker: &WorkerName, run: RunNumber) -> Cause {
+    let statement = match searched(rehearsal, worker, run) {
+        Search::Found { statement, proof } => Some((statement, proof)),
+        Search::Ask(_) | Search::NotFound => None,
+    };
+    Cause { run, statement }
+}
+
+fn searched(rehearsal: &Rehearsal, worker: &WorkerName, run: RunNumber) -> Search {
+    let Some(seen) = rehearsal.runs.iter().find(|seen| seen.run == run) else {
+        return Search::NotFound;
+    };
+    let works = |edit: &Edit| {
+        let replays = rehearsal.replays.iter();
+        let mut same =
+            replays.filter(|replay| replay.experiment.run == run && replay.experiment.edit == *edit);
+        let replay = same.next()?;
+        replay.workers.iter().find(|one| one.name == *worker).map(super::WorkerObservation::works)
+    };
+    search(&suspects(&seen.result.statements), works)
+}
+
+/// What a worker waited for while a run's script was at work, if it waited for one of its statements: the longest
+/// wait tells.
+pub(super) fn held_up(run: &RunObservation, worker: &WorkerName) -> Cause {
+    let own = run.waits.iter().filter(|wait| wait.application == worker.as_str());
+    let longest = own
+        .filter_map(|wait| {
+            Some((wait.until_ms - wait.from_ms, blocking_statement(run, wait, &mut Vec::new())?))
+        })
+        .max_by(|(one, _), (other, _)| one.total_cmp(other));
+    Cause { run: run.run, statement: longest.map(|(_, statement)| (statement, Proof::WaitedForIt)) }
+}
+
+/// The statement of the script that a session waits for, itself or behind others that wait for it.
+fn blocking_statement(run: &RunObservation, wait: &LockWait, passed: &mut Vec<i32>) -> Option<u32> {
+    passed.push(wait.backend);
+    let of_script = wait.blockers.iter().find_map(|blocker| {
+        let sent = run.result.statements.iter().filter(|one| one.backend == *blocker);
+        sent.take_while(|one| one.began_ms <= wait.until_ms).last().map(|one| one.index)
+    });
+    if of_script.is_some() {
+        return of_script;
+    }
+    run.waits
+        .iter()
+        .filter(|other| wait.blockers.contains(&other.backend) && !passed.contains(&other.backend))
+        .filter(|other| other.from_ms <= wait.until_ms && wait.from_ms <= other.until_ms)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .find_map(|other| blocking_statement(run, other, passed))
+}
