@@ -144,8 +144,8 @@ fn messages(seen: &WorkerObservation) -> String {
 /// Whether a message names an object: PostgreSQL says `orders` of what is `table sales.orders`.
 pub(super) fn names(message: &str, object: &str) -> bool {
     let name = object.split(" of ").next().unwrap_or(object);
-    let name = name.rsplit(' ').next().unwrap_or(name);
     let name = name.split('(').next().unwrap_or(name);
+    let name = name.rsplit(' ').next().unwrap_or(name);
     let name = name.rsplit('.').next().unwrap_or(name).trim_matches('"');
     let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
     !name.is_empty() && message.split(|c: char| !is_part(c)).any(|word| word == name)
