@@ -5,7 +5,6 @@
 //! role may not see is left out, and said. Deliberately not here: what the workers are.
 
 mod client;
-mod conninfo;
 mod constants;
 mod directory;
 mod dumps;
@@ -13,14 +12,13 @@ mod error;
 mod facts;
 mod notes;
 mod rehearsal;
-mod secrets;
 mod sections;
 mod statements;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use conninfo::{Conninfo, ConninfoError};
+pub use crate::postgres::conninfo::{Conninfo, ConninfoError};
 pub use error::CaptureError;
 
 use client::Client;

@@ -19,6 +19,7 @@ pub mod rehearsal;
 pub mod report;
 pub mod runs;
 pub mod sandbox;
+mod secrets;
 pub mod seed;
 pub mod state;
 pub mod tap;

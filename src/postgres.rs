@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of sandboxes, workers or scripts. The only user of the driver's connection API.
 
+pub mod conninfo;
 pub mod installed;
 mod session;
 mod wire;

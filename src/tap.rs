@@ -81,7 +81,7 @@ pub struct Seen {
     pub detail: Option<String>,
     /// Its `HINT`.
     pub hint: Option<String>,
-    /// Where in the text the error is, in characters from 1.
+    /// Where in the text the error is, in characters from 1; none where secrets were masked.
     pub position: Option<u32>,
     /// What it did was not committed when it was answered: it is inside of a transaction block, or of the implicit
     /// transaction of a query string or a pipeline that went on after it.

@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
 use super::CaptureError;
-use super::conninfo::Conninfo;
+use crate::postgres::conninfo::Conninfo;
 use crate::postgres::installed;
 
 /// How long a login may take, where the user says nothing else (PostgreSQL manual, 34.1.2).

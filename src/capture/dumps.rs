@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::CaptureError;
 use super::client::Client;
-use super::conninfo::Conninfo;
 use super::facts::{ServerFacts, Unseen};
-use super::secrets::{Masked, mask};
 use super::sections::{Object, without};
 use crate::identifiers::quote_identifier;
+use crate::postgres::conninfo::Conninfo;
+use crate::secrets::{Masked, mask};
 
 /// How long pg_dump waits for a table that somebody has locked.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);

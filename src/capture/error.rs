@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::conninfo::ConninfoError;
+use crate::postgres::conninfo::ConninfoError;
 
 /// Why a database could not be captured. Nothing has been written then.
 #[derive(Debug, thiserror::Error)]

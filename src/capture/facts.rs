@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::CaptureError;
 use super::client::Client;
-use super::conninfo::Conninfo;
 use super::sections::Object;
+use crate::postgres::conninfo::Conninfo;
 
 const BEGIN: &str = include_str!("begin.sql");
 const LIMITS: &str = include_str!("limits.sql");

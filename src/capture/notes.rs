@@ -1,9 +1,9 @@
 //! The notes of a capture: what is not in it, why, and what would change that.
 
 use super::facts::{Facts, Unseen};
-use super::secrets::Masked;
 use super::statements::Statements;
 use crate::identifiers::quote_identifier;
+use crate::secrets::Masked;
 
 /// Names that a list has at most.
 const NAMED: usize = 10;

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::CaptureError;
 use super::client::Client;
-use super::conninfo::Conninfo;
 use super::constants::parametrised;
 use super::facts::{ServerFacts, one, within};
+use crate::postgres::conninfo::Conninfo;
 
 const STATEMENTS: &str = include_str!("statements.sql");
 /// What a role without `pg_read_all_stats` sees of the statements of others (PostgreSQL manual, F.32.1).

@@ -449,13 +449,8 @@ impl Link {
         if statement.is_none()
             && let Some(text) = text
         {
-            let arriving = Arriving {
-                text: text.text.to_string(),
-                text_truncated: text.truncated,
-                role: &self.role,
-                database: &self.database,
-                backend: self.backend,
-            };
+            let arriving =
+                Arriving { text: &text, role: &self.role, database: &self.database, backend: self.backend };
             statement = self
                 .shared
                 .journal

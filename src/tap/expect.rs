@@ -36,6 +36,8 @@ pub(super) enum Expect {
 pub(super) struct Text {
     pub(super) text: Arc<str>,
     pub(super) truncated: bool,
+    /// It is not what was sent: places in it are others.
+    pub(super) masked: bool,
 }
 
 /// A statement that is not answered yet.

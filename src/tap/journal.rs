@@ -8,9 +8,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::expect::Text;
 use super::frames::{Complaint, rows_of};
 use super::{Orders, Recording, Seen};
 
+/// SQLSTATE `syntax_error`.
+const SYNTAX_ERROR: &str = "42601";
 /// Statements that a run keeps.
 const STATEMENTS: usize = 20_000;
 /// Bytes of text that are kept of one statement.
@@ -51,6 +54,8 @@ struct Entry {
     seen: Seen,
     /// The server came to it.
     reached: bool,
+    /// Its text had secrets in it.
+    masked: bool,
 }
 
 /// Where a statement stands in the journal.
@@ -70,8 +75,7 @@ pub(super) struct Seat {
 
 /// A statement that goes into the journal.
 pub(super) struct Arriving<'a> {
-    pub(super) text: String,
-    pub(super) text_truncated: bool,
+    pub(super) text: &'a Text,
     pub(super) role: &'a str,
     pub(super) database: &'a str,
     pub(super) backend: i32,
@@ -171,7 +175,8 @@ impl Journal {
     pub(super) fn enter(&self, seat: &mut Seat, arriving: Arriving<'_>) -> Option<Entered> {
         let mut state = self.lock();
         let run = state.run.as_mut()?;
-        let size = arriving.text.len();
+        let text = arriving.text;
+        let size = text.text.len();
         if run.seen.truncated || run.entries.len() >= STATEMENTS || run.texts + size > TEXTS {
             run.seen.truncated = true;
             return None;
@@ -181,7 +186,7 @@ impl Journal {
             *seat = Seat { run: run.number, number: run.seen.connections };
         }
         let mut hasher = DefaultHasher::new();
-        arriving.text.hash(&mut hasher);
+        text.text.hash(&mut hasher);
         let occurrence = run.occurrences.entry(hasher.finish()).or_default();
         *occurrence += 1;
         let occurrence = *occurrence;
@@ -194,8 +199,8 @@ impl Journal {
             backend: arriving.backend,
             role: arriving.role.to_owned(),
             database: arriving.database.to_owned(),
-            text: arriving.text,
-            text_truncated: arriving.text_truncated,
+            text: text.text.to_string(),
+            text_truncated: text.truncated,
             occurrence,
             began_ms: milliseconds(run.origin, Instant::now()),
             ended_ms: None,
@@ -210,7 +215,7 @@ impl Journal {
             skipped: false,
             response: None,
         };
-        run.entries.push(Entry { seen, reached: true });
+        run.entries.push(Entry { seen, reached: true, masked: text.masked });
         Some(Entered { slot: Slot { run: run.number, at, index }, occurrence })
     }
 
@@ -233,7 +238,7 @@ impl Journal {
                 seen.rows = rows_of(tag).map(|rows| rows + answered.rows_before);
                 seen.tag = Some((*tag).to_owned());
             }
-            Outcome::Failed(complaint) => complain(seen, complaint),
+            Outcome::Failed(complaint) => complain(seen, complaint, entry.masked),
         }
         if let Some(response) = answered.response
             && run.responses + response.len() <= RESPONSES
@@ -247,7 +252,7 @@ impl Journal {
     pub(super) fn fail(&self, slot: Slot, complaint: &Complaint) {
         self.change(slot, |entry| {
             entry.seen.tag = None;
-            complain(&mut entry.seen, complaint);
+            complain(&mut entry.seen, complaint, entry.masked);
         });
     }
 
@@ -270,12 +275,16 @@ impl Journal {
     }
 }
 
-fn complain(seen: &mut Seen, complaint: &Complaint) {
+fn complain(seen: &mut Seen, complaint: &Complaint, masked: bool) {
     seen.sqlstate.clone_from(&complaint.sqlstate);
     seen.message.clone_from(&complaint.message);
     seen.detail.clone_from(&complaint.detail);
     seen.hint.clone_from(&complaint.hint);
-    seen.position = complaint.position;
+    seen.position = complaint.position.filter(|_| !masked);
+    // A syntax error quotes the text at its place, which may be the secret.
+    if masked && complaint.sqlstate.as_ref().is_some_and(|code| code.as_str() == SYNTAX_ERROR) {
+        seen.message = Some("syntax error".to_owned());
+    }
 }
 
 /// Milliseconds between two instants; negative where the second is the earlier one.

@@ -11,6 +11,7 @@ use super::link::{Begun, CopySkipped, Link, Phase, Portal, Verdict};
 use super::splice::{Form, Splice};
 use super::{Coming, Decision};
 use crate::dump::statements;
+use crate::secrets::masked_statement;
 
 /// Bytes of a query string that are held until it is complete. Of longer ones the beginning is looked at, and they
 /// are one statement.
@@ -204,13 +205,7 @@ impl Link {
 
     /// Enters a statement and asks what is to become of it.
     fn consider(&mut self, text: &Text, form: Form, follows: bool) -> Considered {
-        let arriving = Arriving {
-            text: text.text.to_string(),
-            text_truncated: text.truncated,
-            role: &self.role,
-            database: &self.database,
-            backend: self.backend,
-        };
+        let arriving = Arriving { text, role: &self.role, database: &self.database, backend: self.backend };
         let Some(entered) = self.shared.journal.enter(&mut self.seat, arriving) else {
             return Considered { statement: Statement::unrecorded(), cut: None };
         };
@@ -274,6 +269,7 @@ impl Link {
             Text {
                 text: format!("EXECUTE {}", crate::identifiers::quote_identifier(&name)).into(),
                 truncated: true,
+                masked: false,
             }
         });
         self.queue.push_back(Expect::Prepare(text.clone()));
@@ -317,7 +313,7 @@ impl Link {
             None => {
                 let name = String::from_utf8_lossy(name);
                 let text = format!("FETCH ALL FROM {}", crate::identifiers::quote_identifier(&name));
-                (Text { text: text.into(), truncated: true }, None)
+                (Text { text: text.into(), truncated: true, masked: false }, None)
             }
         };
         let mut statement = match begun {
@@ -385,7 +381,8 @@ impl Link {
         let mut statement = Statement::unrecorded();
         if self.shared.journal.running() != 0 {
             let oid = u32_at(message, 5).unwrap_or_default();
-            let text = Text { text: format!("/* function call */ {oid}").into(), truncated: false };
+            let text =
+                Text { text: format!("/* function call */ {oid}").into(), truncated: false, masked: false };
             let considered = self.consider(&text, Form::Function, false);
             if let Some(slot) = considered.cut {
                 self.forget(&considered.statement);
@@ -470,12 +467,14 @@ fn readable(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// As much of a text as is kept.
+/// As much of a text as is kept, without its secrets.
 fn kept(text: &str, truncated: bool) -> Text {
     let mut end = text.len().min(TEXT);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
     let shown = text.get(..end).unwrap_or_default();
-    Text { text: Arc::from(shown), truncated: truncated || end < text.len() }
+    let shown = masked_statement(shown);
+    let masked = matches!(shown, Cow::Owned(_));
+    Text { text: Arc::from(shown), truncated: truncated || end < text.len(), masked }
 }

@@ -85,7 +85,7 @@ impl Conninfo {
 
 /// A connection string as some object of a database keeps it, with another password; none where it has none. Of one
 /// that cannot be read nothing is kept.
-pub(super) fn masked(text: &str, password: &str) -> Option<String> {
+pub(crate) fn masked(text: &str, password: &str) -> Option<String> {
     let Ok(known) = Conninfo::parse(text) else {
         return Some(password.to_owned());
     };

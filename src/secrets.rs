@@ -1,12 +1,17 @@
-//! Takes the secrets out of dumps: what authenticates somebody somewhere is no part of a clone.
+//! Takes the secrets out of dumps and statements: what authenticates somebody somewhere is no part of a clone, and of
+//! no report.
 //!
 //! Passwords of roles are not dumped at all; but user mappings, servers, subscriptions and settings hold secrets
 //! of their own. The bodies of functions and views are the schema itself and stay as they are: where one of them
 //! seems to hold a password, that is said.
 
-use super::conninfo;
+mod statement;
+
+pub(crate) use statement::masked_statement;
+
 use crate::dump::{Token, TokenKind, tokens};
 use crate::identifiers::quote_literal;
+use crate::postgres::conninfo;
 
 /// What stands in the place of a secret.
 const MASK: &str = "masked";
@@ -29,17 +34,17 @@ const SECRET: [&str; 10] = [
 
 /// A text without its secrets.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Masked {
+pub(crate) struct Masked {
     /// The text.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// How many secrets were taken out.
-    pub(super) count: usize,
+    pub(crate) count: usize,
     /// Lines, from 1, on which something stays that may be a password.
-    pub(super) suspicious: Vec<usize>,
+    pub(crate) suspicious: Vec<usize>,
 }
 
 /// Masks every secret of a dump.
-pub(super) fn mask(dump: &str) -> Masked {
+pub(crate) fn mask(dump: &str) -> Masked {
     let tokens: Vec<Token> =
         tokens(dump).into_iter().filter(|token| token.kind != TokenKind::Comment).collect();
     let mut masked = Masked { text: String::with_capacity(dump.len()), count: 0, suspicious: Vec::new() };
@@ -94,10 +99,10 @@ fn replacement(dump: &str, before: &[Token], constant: &str) -> Option<String> {
         return None;
     }
     let second = |keyword: &str| before.get(1).is_some_and(|token| token.is(dump, keyword));
-    let options = before.iter().any(|token| token.is(dump, "options"));
+    let options = || before.iter().any(|token| token.is(dump, "options"));
     // CREATE USER MAPPING, SERVER, FOREIGN TABLE, FOREIGN DATA WRAPPER
-    let mapping = options && second("user");
-    let foreign = options && (second("server") || second("foreign"));
+    let mapping = second("user") && options();
+    let foreign = (second("server") || second("foreign")) && options();
     (is_secret(&name) || mapping || foreign && looks_secret(constant)).then(|| quote_literal(MASK))
 }
 
