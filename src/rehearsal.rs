@@ -101,7 +101,8 @@ async fn made(
         before = after;
         let works = run.workers.iter().all(WorkerObservation::works);
         let over = run.server_gone.is_some()
-            || (at + 1 >= plan.sure && (run.changes.is_empty() || !works || run.result.failed()));
+            || (at + 1 >= plan.sure
+                && (!verdict::changes_state(&run.changes) || !works || run.result.failed()));
         runs.seen.push(run);
         runs.recordings.push(recording);
         if over {

@@ -6,6 +6,7 @@ mod cause;
 mod explain;
 mod repair;
 mod search;
+mod settling;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use crate::identifiers::{RunNumber, WorkerName};
 pub use cause::Cause;
 pub use repair::Repair;
 pub use search::{Proof, Search, steers, suspects};
+pub use settling::{changes_state, settled};
 
 use crate::observations::{Experiment, Iteration, Rehearsal, WhileRunning, WorkerFacts, WorkerObservation};
 

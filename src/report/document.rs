@@ -7,6 +7,7 @@ use crate::observations::{
     CloneFacts, Ending, Failure, Probe, Rehearsal, RunObservation, SandboxFacts, Statement, WorkerObservation,
 };
 use crate::state::Change;
+use crate::verdict;
 use crate::verdict::{Cause, Judged, Meanwhile, Outcome, Proof, Reason, Status, Verdict};
 
 /// Version of the document's form.
@@ -31,7 +32,7 @@ pub struct Document {
     pub baseline: Baseline,
     /// The runs, in order.
     pub runs: Vec<RunEntry>,
-    /// When the state no longer changed; not observed yet.
+    /// When the state no longer changed; null: it changed to the last.
     pub settled: Option<Settled>,
     /// What nearly went wrong; not observed yet.
     pub hazards: Vec<serde_json::Value>,
@@ -236,26 +237,24 @@ pub struct CauseEntry {
 }
 
 /// Makes the document of a judged rehearsal.
-pub fn document(rehearsal: &Rehearsal, verdict: &Verdict) -> Document {
+pub fn document(rehearsal: &Rehearsal, judged: &Verdict) -> Document {
     let worker = |(seen, judged): (&WorkerObservation, &Judged)| worker_entry(rehearsal, seen, judged);
     Document {
         report_version: REPORT_VERSION,
         thirdrun: env!("CARGO_PKG_VERSION").to_owned(),
-        verdict: verdict.outcome,
-        reasons: verdict.reasons.clone(),
+        verdict: judged.outcome,
+        reasons: judged.reasons.clone(),
         sandbox: SandboxFacts { ready_ms: rounded(rehearsal.sandbox.ready_ms), ..rehearsal.sandbox.clone() },
         clone: CloneFacts {
             restore_ms: rounded(rehearsal.clone.restore_ms),
             rows_ms: rounded(rehearsal.clone.rows_ms),
             ..rehearsal.clone.clone()
         },
-        baseline: Baseline {
-            workers: rehearsal.baseline.iter().zip(&verdict.baseline).map(worker).collect(),
-        },
+        baseline: Baseline { workers: rehearsal.baseline.iter().zip(&judged.baseline).map(worker).collect() },
         runs: rehearsal
             .runs
             .iter()
-            .zip(&verdict.runs)
+            .zip(&judged.runs)
             .map(|(run, judged)| RunEntry {
                 run: run.run,
                 script: run.script.clone(),
@@ -266,7 +265,7 @@ pub fn document(rehearsal: &Rehearsal, verdict: &Verdict) -> Document {
                 server_gone: run.server_gone.clone(),
             })
             .collect(),
-        settled: None,
+        settled: verdict::settled(rehearsal).map(|after_run| Settled { after_run }),
         hazards: Vec::new(),
     }
 }
@@ -345,10 +344,10 @@ fn worker_entry(rehearsal: &Rehearsal, seen: &WorkerObservation, judged: &Judged
         existing_session: seen.existing_session.as_ref().map(session),
         new_session: session(&seen.new_session),
         cause: judged.cause.as_ref().map(|cause| cause_entry(rehearsal, cause, &judged.explanation)),
-        repair: judged
-            .repair
-            .as_ref()
-            .map(|repair| RepairEntry { sql: repair.sql.join("\n"), verified: true }),
+        repair: judged.repair.as_ref().map(|repair| RepairEntry {
+            sql: repair.sql.iter().map(|sql| ended(sql)).collect::<Vec<_>>().join("\n"),
+            verified: true,
+        }),
     }
 }
 
@@ -367,6 +366,11 @@ fn cause_entry(rehearsal: &Rehearsal, cause: &Cause, explanation: &str) -> Cause
         proof: cause.statement.map(|(_, proof)| proof),
         explanation: explanation.to_owned(),
     }
+}
+
+/// A statement as one types it.
+fn ended(sql: &str) -> String {
+    if sql.trim_end().ends_with(';') { sql.to_owned() } else { format!("{sql};") }
 }
 
 fn while_entry(meanwhile: &Meanwhile, first: Option<&Failure>, max_outage_ms: f64) -> WhileEntry {

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use crate::dump::{ItemKind, TokenKind, split, tokens};
+use crate::secrets::masked_statement;
 
 /// How deep scripts may include each other.
 const DEPTH: usize = 16;
@@ -19,7 +20,7 @@ pub struct Origin {
     pub file: Option<String>,
     /// The line on which it begins, from 1.
     pub line: u32,
-    /// Its text as written. Of a statement that `\gexec` ran, the query that generated it.
+    /// Its text as written, with secrets masked as in what was sent. Of a statement that `\gexec` ran, the query that generated it.
     pub sql: String,
 }
 
@@ -75,12 +76,12 @@ fn read(path: &Path, base: &Path, file: Option<&str>, depth: usize, written: &mu
         let origin = |sql: &str, line: usize| Origin {
             file: file.map(str::to_owned),
             line: u32::try_from(line).unwrap_or(u32::MAX),
-            sql: sql.to_owned(),
+            sql: masked_statement(sql).into_owned(),
         };
         match item.kind {
             ItemKind::Statement | ItemKind::Copy(_) => written.push(Written {
                 origin: origin(item.text, item.line),
-                pattern: pattern(item.text),
+                pattern: pattern(&masked_statement(item.text)),
                 generates: false,
             }),
             ItemKind::Inside => {
@@ -92,7 +93,7 @@ fn read(path: &Path, base: &Path, file: Option<&str>, depth: usize, written: &mu
                 let (sql, skipped) = without_leading_comments(sql);
                 written.push(Written {
                     origin: origin(sql, lines + skipped + 1),
-                    pattern: pattern(sql),
+                    pattern: pattern(&masked_statement(sql)),
                     generates: item.text.starts_with("\\gexec"),
                 });
             }
@@ -245,15 +246,13 @@ fn one_after_the_other(written: &[Written], sent: &[Vec<String>]) -> Vec<Option<
         .collect()
 }
 
-/// Whether tokens are what a pattern asks for. What a variable stands for may be several tokens; a password is
-/// masked in what was sent.
+/// Whether tokens are what a pattern asks for. What a variable stands for may be several tokens.
 fn matches(pattern: &[Part], tokens: &[String]) -> bool {
     match (pattern.split_first(), tokens.split_first()) {
         (None, None) => true,
         (Some((Part::Token(wanted), pattern)), Some((token, tokens)))
             if wanted == token
-                || (wanted.eq_ignore_ascii_case("copy") && token.eq_ignore_ascii_case("copy"))
-                || (wanted.starts_with('\'') && is_masked(token)) =>
+                || (wanted.eq_ignore_ascii_case("copy") && token.eq_ignore_ascii_case("copy")) =>
         {
             matches(pattern, tokens)
         }
@@ -262,11 +261,6 @@ fn matches(pattern: &[Part], tokens: &[String]) -> bool {
         }
         _ => false,
     }
-}
-
-/// What a password in a statement is replaced by.
-fn is_masked(token: &str) -> bool {
-    token == "'masked'" || token == "'***'"
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod sandboxes;
 mod scripts;
 mod seeding;
 mod support;
+mod why;
 mod workers;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -51,6 +52,7 @@ fn main() -> std::process::ExitCode {
         sandboxes::TESTS,
         scripts::TESTS,
         seeding::TESTS,
+        why::TESTS,
         workers::TESTS,
     ] {
         for (name, test) in tests {
