@@ -6,6 +6,7 @@
 //! [`Snapshot`]s in memory: no clock, no I/O, the same order every time. It judges nothing: whether a change
 //! matters to a worker is for others to say.
 
+mod access;
 mod acl;
 mod ask;
 mod catalogs;
@@ -14,14 +15,19 @@ mod changes;
 mod definitions;
 mod fields;
 mod labels;
+mod objects;
 mod query;
+mod reach;
 mod running;
 mod snapshot;
 mod tables;
 mod watcher;
+mod why;
 
+pub use access::access_changes;
 pub use ask::Ask;
 pub use change::{Change, ChangeKind, undo};
 pub use changes::changes;
 pub use snapshot::Snapshot;
 pub use watcher::Watcher;
+pub use why::{Ground, Path, why};

@@ -91,6 +91,7 @@ catalogs! {
         collation: u32, dropped: bool, ancestors: i32, acl: Option<Acl>,
     }
     ColumnDefault defaults ["t.oid"] { relation: u32, column: u32, expression: i64 }
+    Belonging belongings ["t.classid", "t.objid", "t.refobjid"] { kind: char, column: i32 }
     Inheritance inheritance ["t.inhrelid", "t.inhseqno"] { parent: u32 }
     Constraint constraints ["t.oid"] {
         name: Name, schema: u32, kind: char, relation: u32, domain: u32, index: u32, parent: u32, foreign: u32,
@@ -150,16 +151,6 @@ impl Catalog {
         match self {
             Self::PublicationSchema | Self::Parameter => version >= 15,
             _ => true,
-        }
-    }
-
-    /// Where an ordinary role may not read it (PostgreSQL manual, 52.8, 52.54 and 52.65).
-    pub(super) const fn guarded(self) -> Option<&'static str> {
-        match self {
-            Self::Role => Some("pg_authid"),
-            Self::Subscription => Some("pg_subscription"),
-            Self::UserMapping => Some("pg_user_mapping"),
-            _ => None,
         }
     }
 }

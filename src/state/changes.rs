@@ -189,6 +189,11 @@ impl Change {
     }
 }
 
+/// A list for a report.
+fn listed(texts: &super::fields::Texts) -> String {
+    if texts.0.is_empty() { "none".to_owned() } else { texts.0.join(", ") }
+}
+
 /// `before → after` for a report.
 fn from_to(before: impl std::fmt::Display, after: impl std::fmt::Display) -> String {
     format!("{before} → {after}")

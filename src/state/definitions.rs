@@ -95,7 +95,6 @@ fn changed<R: PartialEq>(old: &Table<R>, new: &Table<R>, is: impl Fn(&R, &R) -> 
 
 /// How definitions are asked for.
 pub(super) struct Reader<'a> {
-    pub(super) version: u32,
     pub(super) path: Option<&'a str>,
     pub(super) restricted: bool,
 }
@@ -124,34 +123,36 @@ impl Reader<'_> {
             let statement = query::definitions(*catalog, text, some.as_deref());
             if *locks { locking.push((*catalog, statement)) } else { free.push((*catalog, statement)) }
         }
-        statements.extend(free.iter().map(|(_, statement)| statement.clone()));
         let mut texts = (*next.definitions).clone();
         let mut left = Missing::default();
+        let mut asked = free;
         if self.restricted {
             left = Missing { types: BTreeSet::new(), ..missing.clone() };
-            if !statements.is_empty() {
-                let rows = asker.ask(&query::framed(&statements, self.path, false)).await?;
-                take(rows, &mut texts, next)?;
-            }
         } else {
-            statements.extend(locking.iter().map(|(_, statement)| statement.clone()));
-            if !statements.is_empty() {
-                let rows = match asker.ask(&query::framed(&statements, None, true)).await {
-                    // SQLSTATE lock_not_available: read what waits for no lock, the rest another time.
-                    Err(failure) if failure.sqlstate.as_str() == "55P03" => {
-                        left = Missing { types: BTreeSet::new(), ..missing.clone() };
-                        let kept = statements.len() - locking.len();
-                        statements.truncate(kept);
-                        asker.ask(&query::framed(&statements, None, true)).await?
-                    }
-                    answer => answer?,
-                };
-                take(rows, &mut texts, next)?;
+            asked.extend(locking.iter().cloned());
+        }
+        let all = statements.iter().cloned().chain(asked.iter().map(|(_, statement)| statement.clone()));
+        let all: Vec<_> = all.collect();
+        if !all.is_empty() {
+            let patient = !self.restricted;
+            let rows = match asker.ask(&query::framed(&all, self.path, patient)).await {
+                // SQLSTATE lock_not_available: read what waits for no lock, the rest another time.
+                Err(failure) if patient && failure.sqlstate.as_str() == "55P03" => {
+                    left = Missing { types: BTreeSet::new(), ..missing.clone() };
+                    asked.retain(|(catalog, _)| !locking.iter().any(|(other, _)| other == catalog));
+                    statements.extend(asked.iter().map(|(_, statement)| statement.clone()));
+                    asker.ask(&query::framed(&statements, self.path, patient)).await?
+                }
+                answer => answer?,
+            };
+            // What was asked for and not answered has none.
+            for (catalog, _) in &asked {
+                let some = missing.some.get(catalog).filter(|_| !missing.all);
+                texts.retain(|(of, oid), _| of != catalog || some.is_some_and(|some| !some.contains(oid)));
             }
+            take(rows, &mut texts, next)?;
         }
-        if texts.len() != next.definitions.len() || !Arc::ptr_eq(&next.definitions, &Arc::default()) {
-            texts.retain(|(catalog, oid), _| next.tables.has(*catalog, *oid));
-        }
+        texts.retain(|(catalog, oid), _| next.tables.has(*catalog, *oid));
         if texts != *next.definitions {
             next.definitions = Arc::new(texts);
         }

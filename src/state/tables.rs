@@ -68,7 +68,12 @@ impl<R> Table<R> {
 
     /// The rows whose key begins with an OID.
     pub(super) fn of(&self, oid: u32) -> impl Iterator<Item = (Key, &R)> {
-        self.0.range((oid, 0, 0)..=(oid, u32::MAX, u32::MAX)).map(|(key, held)| (*key, &*held.row))
+        self.between((oid, 0, 0), (oid, u32::MAX, u32::MAX))
+    }
+
+    /// The rows from one key to another.
+    pub(super) fn between(&self, first: Key, last: Key) -> impl Iterator<Item = (Key, &R)> {
+        self.0.range(first..=last).map(|(key, held)| (*key, &*held.row))
     }
 
     /// Whether the two are one and the same.

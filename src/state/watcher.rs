@@ -87,8 +87,7 @@ impl Watcher {
         // The first reading wants everything, which `None` of what is held says by itself.
         let mut missing = self.missing.clone();
         missing.note(&self.held, &next);
-        let texts =
-            definitions::Reader { version: prelude.version, path: prelude.path.as_deref(), restricted };
+        let texts = definitions::Reader { path: prelude.path.as_deref(), restricted };
         texts.read(asker, &mut missing, &mut next).await?;
         if !restricted {
             positions(asker, &mut next).await;

@@ -59,15 +59,6 @@ impl<'a> Diff<'a> {
         self.tell(place, part.dropped, label, detail).undo = undo;
     }
 
-    fn part_renamed(&mut self, part: &Part, old: &str, undo: String) {
-        if part.name != old {
-            let (was, is) = (written_identifier(old), written_identifier(part.name));
-            let label = format!("{} {was} of {}", part.word, self.after.relation_label(part.relation));
-            self.tell(Place::Changed(RENAMED), ChangeKind::ObjectRenamed, label, from_to(was, is))
-                .undone_by([undo]);
-        }
-    }
-
     /// Whether two definitions say something else. Their stored form alone does not tell: up to 16 it has the
     /// place of each word in the statement, and a renamed table changes the text only.
     fn differs(&self, catalog: Catalog, old: u32, new: u32, stored: bool) -> bool {
@@ -271,9 +262,13 @@ impl<'a> Diff<'a> {
         }
     }
 
+    fn index_label(&self, oid: u32, is: &Index) -> String {
+        let name = self.after.tables.relations.oid(oid).map(|relation| written_identifier(&relation.name));
+        format!("index {} of {}", name.unwrap_or_default(), self.after.relation_label(is.relation))
+    }
+
     fn index_validity(&mut self, oid: u32, is: &Index) {
-        let label =
-            format!("{} of {}", self.after.relation_label(oid), self.after.relation_label(is.relation));
+        let label = self.index_label(oid, is);
         let detail =
             if is.valid { "valid" } else { "invalid: no query uses it, and every write maintains it" };
         let undo = (!is.valid).then(|| vec![format!("REINDEX INDEX {}", self.after.relation_sql(oid))]);
@@ -285,8 +280,7 @@ impl<'a> Diff<'a> {
             self.index_validity(new, is);
         }
         let stored = was.definition != is.definition || was.unique != is.unique;
-        let label =
-            format!("{} of {}", self.after.relation_label(new), self.after.relation_label(is.relation));
+        let label = self.index_label(new, is);
         if self.differs(Catalog::Index, old, new, stored) {
             let text = self.before.definition(Catalog::Index, old).map(str::to_owned);
             let undo =

@@ -19,6 +19,11 @@ pub(super) struct Object<'a> {
     pub(super) acl: Option<(Kind, &'a Option<Acl>)>,
 }
 
+/// OIDs of catalogs, which never change.
+pub(super) const PG_CLASS: u32 = 1259;
+pub(super) const PG_PROC: u32 = 1255;
+pub(super) const PG_TYPE: u32 = 1247;
+
 impl Object<'_> {
     /// Its name in SQL as a state has it.
     pub(super) fn sql(&self, state: &Snapshot) -> String {
@@ -80,6 +85,20 @@ impl Object<'_> {
 }
 
 impl Diff<'_> {
+    /// Whether an object belongs to an extension, with which it comes and goes. The catalog that it is in is told by
+    /// its OID (PostgreSQL manual, 52.18).
+    pub(super) fn is_member(state: &Snapshot, class: u32, oid: u32) -> bool {
+        let first = (class, oid, 0);
+        state.tables.belongings.between(first, (class, oid, u32::MAX)).any(|(_, row)| row.kind == 'e')
+    }
+
+    /// The column that a sequence belongs to.
+    pub(super) fn owning_column(state: &Snapshot, sequence: u32) -> Option<(u32, u32)> {
+        let (first, last) = ((PG_CLASS, sequence, 0), (PG_CLASS, sequence, u32::MAX));
+        let mut found = state.tables.belongings.between(first, last).filter(|(_, row)| row.kind != 'e');
+        found.next().and_then(|((_, _, table), row)| Some((table, u32::try_from(row.column).ok()?)))
+    }
+
     /// Tells that an object was made.
     pub(super) fn created(&mut self, oid: u32, object: &Object) {
         let sql = object.sql(self.after);

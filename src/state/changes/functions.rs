@@ -6,8 +6,8 @@ use super::super::change::ChangeKind;
 use super::super::labels::function_word;
 use super::super::snapshot::Snapshot;
 use super::super::tables::{Difference, differences};
-use super::common::Object;
-use super::{ALTERED, Diff, Pair, Place, from_to};
+use super::common::{Object, PG_PROC, PG_TYPE};
+use super::{ALTERED, Diff, Pair, Place, from_to, listed};
 use crate::identifiers::{quote_literal, written_identifier};
 
 fn object<'a>(state: &Snapshot, function: &'a Function) -> Object<'a> {
@@ -50,6 +50,8 @@ impl Diff<'_> {
         );
         for pair in pairs {
             match pair {
+                Pair::Created((oid, ..), _) if Self::is_member(after, PG_PROC, oid) => {}
+                Pair::Dropped((oid, ..), _) if Self::is_member(before, PG_PROC, oid) => {}
                 Pair::Created((oid, ..), is) => self.created(oid, &object(after, is)),
                 Pair::Dropped((oid, ..), was) => {
                     let again = before.definition(Catalog::Function, oid).map(str::to_owned);
@@ -87,7 +89,7 @@ impl Diff<'_> {
             words.push(format!("PARALLEL {}", from_to(was.parallel, is.parallel)));
         }
         if was.settings != is.settings {
-            words.push(format!("settings {}", from_to(was.settings.0.join(", "), is.settings.0.join(", "))));
+            words.push(format!("settings {}", from_to(listed(&was.settings), listed(&is.settings))));
         }
         // The text is the same when only names in it are others, which are told by themselves.
         if was.definition != is.definition || was.language != is.language || was.returns != is.returns {
@@ -119,6 +121,8 @@ impl Diff<'_> {
         );
         for pair in pairs {
             match pair {
+                Pair::Created((oid, ..), _) if Self::is_member(after, PG_TYPE, oid) => {}
+                Pair::Dropped((oid, ..), _) if Self::is_member(before, PG_TYPE, oid) => {}
                 Pair::Created((oid, ..), is) => self.created(oid, &type_object(is)),
                 Pair::Dropped((oid, ..), was) => {
                     let again = type_again(before, oid, was);

@@ -6,8 +6,8 @@ use super::super::change::ChangeKind;
 use super::super::labels::relation_word;
 use super::super::snapshot::Snapshot;
 use super::super::tables::{Difference, differences};
-use super::common::Object;
-use super::{ALTERED, Diff, Pair, Place, from_to};
+use super::common::{Object, PG_CLASS};
+use super::{ALTERED, Diff, Pair, Place, from_to, listed};
 
 /// A sequence whose rest is less than this part of its whole is near its end.
 const REST: f64 = 0.1;
@@ -84,13 +84,25 @@ impl Diff<'_> {
         );
         for pair in pairs {
             match pair {
+                Pair::Created((oid, _, _), _)
+                    if Self::is_member(self.after, PG_CLASS, oid)
+                        || Self::owning_column(self.after, oid).is_some() => {}
                 Pair::Created((oid, _, _), relation) => self.created(oid, &object(relation)),
+                Pair::Dropped((oid, _, _), _)
+                    if Self::is_member(self.before, PG_CLASS, oid) || self.went_with_column(oid) => {}
                 Pair::Dropped((oid, _, _), relation) => {
                     let again = again(self.before, oid, relation);
                     self.dropped(oid, &object(relation), again);
                 }
                 Pair::Recreated((oid, _, _), was, _, is) => {
                     let again = again(self.before, oid, was);
+                    if self.went_with_column(oid) {
+                        self.common(
+                            &Object { owner: None, ..object(was) },
+                            &Object { owner: None, ..object(is) },
+                        );
+                        continue;
+                    }
                     self.recreated(oid, &object(was), &object(is), again);
                     self.common(&object(was), &object(is));
                     self.relation(is, was);
@@ -100,8 +112,10 @@ impl Diff<'_> {
                         if self.is_constraint_index(oid) && was.name != is.name {
                             continue;
                         }
-                        let bare = |relation| Object { owner: None, acl: None, ..object(relation) };
-                        self.common(&bare(was), &bare(is));
+                        self.renamed_only(was, is);
+                    } else if Self::owning_column(self.after, oid).is_some() {
+                        self.owned_sequence(was, is);
+                        self.renamed_only(was, is);
                     } else {
                         self.common(&object(was), &object(is));
                     }
@@ -111,6 +125,30 @@ impl Diff<'_> {
         }
         self.partitions();
         self.sequences();
+    }
+
+    /// Whether the column that a sequence belonged to is gone, too.
+    fn went_with_column(&self, sequence: u32) -> bool {
+        let Some((table, column)) = Self::owning_column(self.before, sequence) else { return false };
+        self.after.tables.columns.get((table, column, 0)).is_none_or(|column| column.dropped)
+    }
+
+    /// A sequence that belongs to a column follows its table to another schema and another owner.
+    fn owned_sequence(&mut self, was: &Relation, is: &Relation) {
+        let on = super::privileges::On {
+            kind: Kind::Sequence,
+            label: self.after.label_of_relation(is),
+            sql: format!("SEQUENCE {}", self.after.qualified(is.schema, &is.name)),
+            column: None,
+        };
+        self.privileges(&on, (&was.acl, was.owner), (&is.acl, is.owner));
+    }
+
+    /// Tells a new name and nothing else.
+    fn renamed_only(&mut self, was: &Relation, is: &Relation) {
+        let now = Some(is.schema);
+        let bare = |relation| Object { schema: now, owner: None, acl: None, ..object(relation) };
+        self.common(&bare(was), &bare(is));
     }
 
     /// A constraint and its index have one name.
@@ -168,7 +206,7 @@ impl Diff<'_> {
                     .chain([format!("ALTER {word} {name} SET ({})", was.options.0.join(", "))])
                     .collect()
             };
-            let detail = from_to(was.options.0.join(", "), is.options.0.join(", "));
+            let detail = from_to(listed(&was.options), listed(&is.options));
             self.tell(place, ChangeKind::OptionsChanged, label.clone(), detail).undone_by(undo);
         }
         if was.replica_identity != is.replica_identity {
@@ -209,7 +247,7 @@ impl Diff<'_> {
         for difference in differences(&self.before.tables.inheritance, &self.after.tables.inheritance) {
             match difference {
                 Difference::Added((child, ..), Inheritance { parent }) => {
-                    if self.before.tables.has(Catalog::Relation, child) {
+                    if self.before.tables.has(Catalog::Relation, *parent) {
                         self.attached_to(child, *parent);
                     }
                 }

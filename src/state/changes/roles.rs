@@ -105,8 +105,8 @@ impl Diff<'_> {
             let detail = format!("CONNECTION LIMIT {}", from_to(was.connection_limit, is.connection_limit));
             self.role_change(place, kind, is, &detail).undone_by([undo]);
         }
-        if was.valid_until != is.valid_until {
-            let (old, new) = (until(was.valid_until.as_deref()), until(is.valid_until.as_deref()));
+        let (old, new) = (until(was.valid_until.as_deref()), until(is.valid_until.as_deref()));
+        if old != new {
             let undo = format!("ALTER ROLE {name} VALID UNTIL {}", quote_literal(old));
             self.role_change(place, kind, is, &format!("VALID UNTIL {}", from_to(old, new)))
                 .undone_by([undo]);
@@ -196,10 +196,7 @@ impl Diff<'_> {
                 ),
                 (Some(was), Some(is)) => (
                     ChangeKind::MembershipChanged,
-                    format!(
-                        "member of {role_sql}: {}",
-                        from_to(was.told().trim_start(), is.told().trim_start())
-                    ),
+                    format!("member of {role_sql}: {}", from_to(or_plain(&was.told()), or_plain(&is.told()))),
                     was.back(is, &role_sql, &member_sql, self.before.version),
                 ),
                 (None, None) => continue,
@@ -287,6 +284,11 @@ impl Membership {
         }
         self.grants(role, member, version)
     }
+}
+
+/// What tells a membership without options apart from one with some.
+fn or_plain(told: &str) -> &str {
+    if told.is_empty() { "plain" } else { told.trim_start() }
 }
 
 fn settings(row: Option<&RoleSettings>) -> BTreeMap<&str, &str> {

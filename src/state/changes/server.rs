@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::acl::Kind;
+use super::super::acl::{Acl, Grant, Kind, Privileges};
 use super::super::catalogs::{
     Catalog, Database, EventTrigger, Extension, ForeignServer, ForeignWrapper, Language, Publication, Schema,
     Subscription, Tablespace,
@@ -49,9 +49,14 @@ plain!(EventTrigger, "event trigger"; |row, diff| {
     let function = diff.before.tables.functions.oid(row.function)?;
     let tags: Vec<_> = row.tags.0.iter().map(|tag| crate::identifiers::quote_literal(tag)).collect();
     let when = if tags.is_empty() { String::new() } else { format!(" WHEN TAG IN ({})", tags.join(", ")) };
+    let name = written_identifier(&row.name);
+    let state = match row.enabled {
+        'O' => String::new(),
+        state => format!("; ALTER EVENT TRIGGER {name} {}", enabling(state)),
+    };
     Some(format!(
-        "CREATE EVENT TRIGGER {} ON {}{when} EXECUTE FUNCTION {}()",
-        written_identifier(&row.name), row.event, diff.before.qualified(function.schema, &function.name)
+        "CREATE EVENT TRIGGER {name} ON {}{when} EXECUTE FUNCTION {}(){state}",
+        row.event, diff.before.qualified(function.schema, &function.name)
     ))
 });
 plain!(Publication, "publication");
@@ -60,6 +65,16 @@ plain!(ForeignWrapper, "foreign data wrapper", Kind::Wrapper);
 plain!(ForeignServer, "server", Kind::Server);
 plain!(Tablespace, "tablespace", Kind::Tablespace);
 plain!(Language, "language", Kind::Language);
+
+/// `evtenabled` as ALTER EVENT TRIGGER has it.
+fn enabling(state: char) -> &'static str {
+    match state {
+        'D' => "DISABLE",
+        'R' => "ENABLE REPLICA",
+        'A' => "ENABLE ALWAYS",
+        _ => "ENABLE",
+    }
+}
 
 impl<'a> Diff<'a> {
     pub(super) fn server(&mut self) {
@@ -169,19 +184,13 @@ impl<'a> Diff<'a> {
         let (label, name) = (is.object().label(self.after), written_identifier(&is.name));
         let place = Place::Changed(ALTERED);
         if was.enabled != is.enabled {
-            let verb = |state| match state {
-                'D' => "DISABLE",
-                'R' => "ENABLE REPLICA",
-                'A' => "ENABLE ALWAYS",
-                _ => "ENABLE",
-            };
             let kind = if is.enabled == 'D' {
                 ChangeKind::EventTriggerDisabled
             } else {
                 ChangeKind::EventTriggerEnabled
             };
-            let undo = format!("ALTER EVENT TRIGGER {name} {}", verb(was.enabled));
-            self.tell(place, kind, label.clone(), from_to(verb(was.enabled), verb(is.enabled)))
+            let undo = format!("ALTER EVENT TRIGGER {name} {}", enabling(was.enabled));
+            self.tell(place, kind, label.clone(), from_to(enabling(was.enabled), enabling(is.enabled)))
                 .undone_by([undo]);
         }
         if was.tags != is.tags
@@ -223,11 +232,18 @@ impl<'a> Diff<'a> {
 
     fn publication_parts(&mut self) {
         let (before, after) = (self.before, self.after);
-        for difference in differences(&before.tables.publication_tables, &after.tables.publication_tables) {
-            let (publication, relation, added) = match difference {
-                Difference::Added(_, row) => (row.publication, row.relation, true),
-                Difference::Removed(_, row) => (row.publication, row.relation, false),
-                Difference::Changed(_, _, row) => {
+        let pairs = self.pairs(
+            Catalog::PublicationTable,
+            &before.tables.publication_tables,
+            &after.tables.publication_tables,
+            |_, _, row, _| Some(format!("{} {}", row.publication, row.relation)),
+        );
+        for pair in pairs {
+            let (publication, relation, added) = match pair {
+                Pair::Created(_, row) => (row.publication, row.relation, true),
+                Pair::Dropped(_, row) => (row.publication, row.relation, false),
+                Pair::Recreated(_, was, _, row) if was == row => continue,
+                Pair::Changed(_, _, row) | Pair::Recreated(_, _, _, row) => {
                     if let Some(of) = after.tables.publications.oid(row.publication) {
                         let detail = format!("{} with another filter", after.relation_label(row.relation));
                         self.tell(
@@ -319,7 +335,10 @@ impl<'a> Diff<'a> {
     /// Privileges on settings: a setting without any has no row.
     fn parameters(&mut self) {
         let (before, after) = (self.before, self.after);
-        let none = Some(super::super::acl::Acl::default());
+        // The bootstrap superuser, who has the OID 10, grants them, and is on the list itself as soon as there is one.
+        let all = Kind::Parameter.all(after.version);
+        let own = Grant { grantee: 10, grantor: 10, privileges: all, grantable: Privileges::NONE };
+        let none = Some(Acl(vec![own]));
         for difference in differences(&before.tables.parameters, &after.tables.parameters) {
             let (name, was, is) = match difference {
                 Difference::Added(_, row) => (&row.name, &none, &row.acl),
@@ -332,18 +351,25 @@ impl<'a> Diff<'a> {
                 sql: format!("PARAMETER {name}"),
                 column: None,
             };
-            // The bootstrap superuser grants them.
             self.privileges(&on, (was, 10), (is, 10));
         }
     }
 
     fn default_privileges(&mut self) {
         let (before, after) = (self.before, self.after);
-        for difference in differences(&before.tables.default_privileges, &after.tables.default_privileges) {
-            let (row, was, is) = match difference {
-                Difference::Added(_, row) => (row, None, Some(&row.acl)),
-                Difference::Removed(_, row) => (row, Some(&row.acl), None),
-                Difference::Changed(_, was, is) => (is, Some(&was.acl), Some(&is.acl)),
+        let pairs = self.pairs(
+            Catalog::DefaultPrivileges,
+            &before.tables.default_privileges,
+            &after.tables.default_privileges,
+            |_, _, row, _| Some(format!("{} {} {}", row.role, row.schema, row.kind)),
+        );
+        for pair in pairs {
+            let (row, was, is) = match pair {
+                Pair::Created(_, row) => (row, None, Some(&row.acl)),
+                Pair::Dropped(_, row) => (row, Some(&row.acl), None),
+                Pair::Changed(_, was, is) | Pair::Recreated(_, was, _, is) => {
+                    (is, Some(&was.acl), Some(&is.acl))
+                }
             };
             if !after.tables.has(Catalog::Role, row.role) {
                 continue;
@@ -357,8 +383,8 @@ impl<'a> Diff<'a> {
                 _ => (Kind::Relation, "TABLES"),
             };
             // In a schema they are added to what is granted anyway; without one they stand in its place.
-            let implicit = super::super::acl::Acl::default_of(kind, row.role, after.version);
-            let rest = if row.schema == 0 { implicit } else { super::super::acl::Acl::default() };
+            let implicit = Acl::default_of(kind, row.role, after.version);
+            let rest = if row.schema == 0 { implicit } else { Acl::default() };
             let (was, is) = (was.unwrap_or(&rest), is.unwrap_or(&rest));
             let within = if row.schema == 0 {
                 String::new()
@@ -369,7 +395,7 @@ impl<'a> Diff<'a> {
             let alter = format!("ALTER DEFAULT PRIVILEGES FOR ROLE {maker}{within}");
             let label =
                 format!("default privileges of {maker} on {}{}", word.to_lowercase(), within.to_lowercase());
-            let list = |acl: &super::super::acl::Acl| {
+            let list = |acl: &Acl| {
                 let mut found = BTreeMap::new();
                 for grant in &acl.0 {
                     found.insert(grant.grantee, (grant.privileges, grant.grantable));
