@@ -201,6 +201,12 @@ pub struct RunObservation {
     /// What it changed.
     #[serde(default)]
     pub changes: Vec<Change>,
+    /// What each of its statements changed, in order, as a copy of the run showed: more than what is left of it.
+    #[serde(default)]
+    pub traced: Vec<Change>,
+    /// Objects that workers were denied, as GRANT names them: those that an error message can mean.
+    #[serde(default)]
+    pub denied: Vec<Denied>,
     /// Who waited for locks meanwhile.
     #[serde(default)]
     pub waits: Vec<LockWait>,
@@ -228,6 +234,15 @@ pub struct ScriptResult {
     pub statements: Vec<Statement>,
 }
 
+/// An object that a worker was denied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denied {
+    /// The worker.
+    pub worker: WorkerName,
+    /// The object, as `GRANT … ON` names it: `TABLE public.orders`.
+    pub object: String,
+}
+
 /// A session that waited for a lock while a script ran.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LockWait {
@@ -237,6 +252,9 @@ pub struct LockWait {
     pub application: String,
     /// The server processes that it waited for.
     pub blockers: Vec<i32>,
+    /// What those call themselves.
+    #[serde(default)]
+    pub blocker_names: Vec<String>,
     /// When it was first seen to wait.
     pub from_ms: f64,
     /// When it was last seen to wait.

@@ -1,6 +1,7 @@
 //! One rehearsal from its plan to its observations: THE pipeline, the only place that sees every stage.
 
 mod clone;
+mod denied;
 mod inquiry;
 mod replay;
 mod stage;
@@ -14,7 +15,7 @@ use crate::observations::{Rehearsal, RunObservation, WorkerObservation};
 use crate::plan::Plan;
 use crate::progress::{Phase, Progress};
 use crate::sandbox::{Sandbox, Scope};
-use crate::state::{Change, Watcher};
+use crate::state::{Change, ChangeKind, Watcher};
 use crate::tap::{Orders, Recording};
 use crate::verdict;
 
@@ -65,7 +66,7 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
     };
     let (rehearsed, traced) = tokio::join!(rehearsed, traced);
     let (mut rehearsal, recordings, sandbox) = rehearsed?;
-    attribute(&mut rehearsal.runs, &traced);
+    attribute(&mut rehearsal.runs, traced);
     if plan.replay {
         rehearsal = inquire(plan, rehearsal, &recordings, scope, progress, verdict::of_repairs).await?;
     }
@@ -99,6 +100,7 @@ async fn made(
             run.changes = trace::differences(before, after);
         }
         before = after;
+        run.denied = stage.denied(&run.workers).await;
         let works = run.workers.iter().all(WorkerObservation::works);
         let over = run.server_gone.is_some()
             || (at + 1 >= plan.sure
@@ -112,16 +114,36 @@ async fn made(
     Ok(runs)
 }
 
-/// Ties each change to the statement that made it in the trace.
-fn attribute(runs: &mut [RunObservation], traced: &Traced) {
-    for run in runs {
-        let Some((_, traced)) = traced.iter().find(|(number, _)| *number == run.run) else { continue };
+/// Ties each change to the statement that made it in the trace, or that was the last to change the same thing.
+fn attribute(runs: &mut [RunObservation], traced: Traced) {
+    for (number, traced) in traced {
+        let Some(run) = runs.iter_mut().find(|run| run.run == number) else { continue };
         for change in &mut run.changes {
             let same = |other: &&Change| {
                 (&other.kind, &other.object, &other.role, &other.detail)
                     == (&change.kind, &change.object, &change.role, &change.detail)
             };
-            change.statement = traced.iter().rfind(same).and_then(|other| other.statement);
+            let alike = |other: &&Change| (&other.object, &other.role) == (&change.object, &change.role);
+            let about = |other: &&Change| other.object == change.object;
+            // What was made anew was dropped first.
+            let gone = |other: &&Change| {
+                alike(other)
+                    && matches!(change.kind, ChangeKind::ObjectRecreated | ChangeKind::RoleRecreated)
+                    && matches!(other.kind, ChangeKind::ObjectDropped | ChangeKind::RoleDropped)
+            };
+            let renamed = |other: &&Change| {
+                other.kind == ChangeKind::ObjectRenamed && other.detail.ends_with(&change.object)
+            };
+            let made = traced.iter().rfind(same).or_else(|| traced.iter().find(gone));
+            let made = made.or_else(|| traced.iter().rfind(renamed));
+            let made = made.or_else(|| traced.iter().rfind(alike)).or_else(|| traced.iter().rfind(about));
+            // Who is still there is known by the process.
+            let left = || {
+                let process: i32 = change.object.strip_prefix("session ")?.parse().ok()?;
+                run.result.statements.iter().rfind(|one| one.backend == process).map(|one| one.index)
+            };
+            change.statement = made.and_then(|other| other.statement).or_else(left);
         }
+        run.traced = traced;
     }
 }

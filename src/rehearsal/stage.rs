@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::clone::{self, Ready};
 use crate::failure::{Exit, Failure};
 use crate::identifiers::{RunNumber, WorkerName};
-use crate::observations::{CloneFacts, RunObservation, WorkerObservation};
+use crate::observations::{CloneFacts, Denied, RunObservation, WorkerObservation};
 use crate::plan::Plan;
 use crate::postgres::{QueryFailure, Session};
 use crate::programs::Place;
@@ -135,6 +135,8 @@ impl<'a> Stage<'a> {
             may_fail: spec.may_fail,
             result,
             changes: Vec::new(),
+            traced: Vec::new(),
+            denied: Vec::new(),
             waits,
             workers,
             server_gone: self.sandbox.log_if_gone().await,
@@ -148,6 +150,13 @@ impl<'a> Stage<'a> {
         let server = self.sandbox.server();
         let login = server.superuser_login(&self.plan.seed.database);
         super::trace::refreshed(watcher, server, &login).await.ok()
+    }
+
+    /// The objects that workers were denied, by name.
+    pub(super) async fn denied(&self, workers: &[WorkerObservation]) -> Vec<Denied> {
+        let server = self.sandbox.server();
+        let login = server.superuser_login(&self.plan.seed.database);
+        super::denied::denied(workers, server, &login).await
     }
 
     /// What sessions that belong to the rehearsal call themselves.

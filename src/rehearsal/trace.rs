@@ -1,4 +1,4 @@
-//! The trace: the runs once more, in a copy without workers, where the state is read between any two statements.
+//! The trace: the runs once more, in a copy, where the state is read between any two statements.
 //!
 //! The rehearsal itself is not held up between statements, and what a transaction has changed nobody else can see
 //! before it ends: so the copy tells which statement makes which change.
@@ -49,8 +49,7 @@ async fn runs(
     wanted: &mut mpsc::UnboundedReceiver<RunNumber>,
     traced: &mut Traced,
 ) -> Result<(), Failure> {
-    let mut plan = super::replay::on_backend(plan, backend);
-    plan.workers.clear();
+    let plan = super::replay::on_backend(plan, backend);
     let progress = Progress::new(true, false);
     let Set { mut stage, .. } = Stage::set(&plan, scope, &progress).await?;
     let server = stage.sandbox.server().clone();
@@ -97,7 +96,9 @@ pub(super) async fn refreshed(
 
 /// What changed, and what roles can no longer do, or can do now.
 pub(super) fn differences(before: &Snapshot, after: &Snapshot) -> Vec<Change> {
-    state::changes(before, after)
+    let mut all = state::changes(before, after);
+    all.extend(state::access_changes(before, after));
+    all
 }
 
 /// Reads the state whenever a statement has been answered.
@@ -150,7 +151,7 @@ impl Reader {
             }
             _ => return Ok(()),
         };
-        for mut change in differences(&seen.last, &now) {
+        for mut change in differences(&seen.last, &now).into_iter().filter(|change| !change.kind.is_left()) {
             change.statement = Some(at.index);
             seen.changes.push(change);
         }

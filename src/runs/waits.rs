@@ -18,8 +18,15 @@ const MOST: usize = 10_000;
 /// Every session that waits for a lock with those that hold it or come before in its queue (PostgreSQL manual, 9.27,
 /// `pg_blocking_pids`).
 const WAITING: &str = "SELECT pg_catalog.json_agg(pg_catalog.json_build_array(\
-                           pid, application_name, pg_catalog.pg_blocking_pids(pid)) ORDER BY pid) \
-                       FROM pg_catalog.pg_stat_activity WHERE wait_event_type = 'Lock'";
+                           waiting.pid, waiting.application_name, waiting.blockers, \
+                           (SELECT coalesce(pg_catalog.array_agg(a.application_name ORDER BY a.pid), '{}') \
+                            FROM pg_catalog.pg_stat_activity a WHERE a.pid = ANY (waiting.blockers))) \
+                           ORDER BY waiting.pid) \
+                       FROM (SELECT pid, application_name, pg_catalog.pg_blocking_pids(pid) AS blockers \
+                             FROM pg_catalog.pg_stat_activity WHERE wait_event_type = 'Lock') waiting";
+
+/// Who waits, what it calls itself, for whom, and what those call themselves.
+type Waiting = (i32, String, Vec<i32>, Vec<String>);
 
 /// Watches locks during one run.
 #[derive(Default)]
@@ -32,7 +39,7 @@ impl Waits {
         while let Ok(answer) = session.run(WAITING).await {
             let now = origin.elapsed().as_secs_f64() * 1e3;
             let text = answer.value.flatten().unwrap_or_default();
-            let waiting: Vec<(i32, String, Vec<i32>)> = serde_json::from_str(&text).unwrap_or_default();
+            let waiting: Vec<Waiting> = serde_json::from_str(&text).unwrap_or_default();
             self.note(waiting, last, now);
             last = now;
             tokio::time::sleep(POLL).await;
@@ -40,16 +47,23 @@ impl Waits {
     }
 
     /// A wait that was there the last time too is the same one.
-    fn note(&self, waiting: Vec<(i32, String, Vec<i32>)>, last: f64, now: f64) {
+    fn note(&self, waiting: Vec<Waiting>, last: f64, now: f64) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (backend, application, blockers) in waiting {
+        for (backend, application, blockers, blocker_names) in waiting {
             let same = |wait: &&mut LockWait| {
                 wait.backend == backend && wait.until_ms >= last && wait.blockers == blockers
             };
             if let Some(wait) = seen.iter_mut().rev().take(SESSIONS).find(same) {
                 wait.until_ms = now;
             } else if seen.len() < MOST {
-                seen.push(LockWait { backend, application, blockers, from_ms: now, until_ms: now });
+                seen.push(LockWait {
+                    backend,
+                    application,
+                    blockers,
+                    blocker_names,
+                    from_ms: now,
+                    until_ms: now,
+                });
             }
         }
     }

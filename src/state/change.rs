@@ -29,6 +29,21 @@ pub fn undo(change: &Change) -> Option<&[String]> {
     change.undo.as_deref()
 }
 
+impl ChangeKind {
+    /// Whether it tells of something that is still running, which the script's own session is too while it lasts.
+    pub fn is_left(self) -> bool {
+        matches!(
+            self,
+            Self::SessionLeft
+                | Self::TransactionLeftOpen
+                | Self::LockLeft
+                | Self::PreparedTransactionLeft
+                | Self::ReplicationSlotLeft
+                | Self::TemporaryObjectLeft
+        )
+    }
+}
+
 /// The ways in which a state changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

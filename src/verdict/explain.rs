@@ -1,6 +1,8 @@
 //! Says in a few sentences what broke a worker: what the statement did, how the worker depended on it, what proves
 //! it, and why it shows only now.
 
+mod words;
+
 use crate::identifiers::{RoleName, RunNumber};
 use crate::observations::{
     Ending, Failure, FailureKind, Rehearsal, RunObservation, Statement, WorkerFacts, WorkerObservation,
@@ -34,7 +36,7 @@ pub(super) fn explain(
     match (statement, cause.statement) {
         (Some(statement), Some((_, proof))) => {
             if proof == Proof::WaitedForIt {
-                sentences.push(waited(run, seen));
+                sentences.push(waited(run, seen, statement));
             } else {
                 sentences.push(effect(run, statement, facts, seen));
             }
@@ -54,46 +56,112 @@ fn effect(
     facts: Option<&WorkerFacts>,
     seen: &WorkerObservation,
 ) -> String {
-    let by_it: Vec<&Change> =
-        run.changes.iter().filter(|change| change.statement == Some(statement.index)).collect();
-    let role = facts.map(|facts| &facts.role);
-    let failure = failure(seen);
-    let said = failure.map(|failure| failure.message.as_str()).unwrap_or_default();
+    let by_it = |change: &&Change| change.statement == Some(statement.index);
+    let anew: Vec<&Change> = run.changes.iter().filter(by_it).filter(is_anew).collect();
+    let part_of_it = |change: &&Change| {
+        anew.iter()
+            .any(|anew| anew.object == change.object || (anew.role.is_some() && anew.role == change.role))
+    };
+    let mut all: Vec<&Change> = anew.clone();
+    all.extend(run.traced.iter().filter(by_it).filter(is_deed).filter(|change| !part_of_it(change)));
+    if all.is_empty() {
+        // What a trace did not see, as what was done in the background.
+        all = run.changes.iter().filter(by_it).filter(is_deed).collect();
+    }
+    let said = failure(seen).map(|failure| failure.message.as_str()).unwrap_or_default();
     let steps = facts.map(|facts| facts.steps.join("\n")).unwrap_or_default();
+    let role = facts.map(|facts| &facts.role);
+    let denied: Vec<&str> =
+        run.denied.iter().filter(|one| one.worker == seen.name).map(|one| one.object.as_str()).collect();
     let weight = |change: &Change| {
-        let own = change.role.as_ref().is_some_and(|one| Some(one) == role);
-        let named = names(said, &change.object);
-        let used = names(&steps, &change.object);
-        let lost = change.kind == ChangeKind::AccessLost;
-        // A gain of others explains nothing while something else does.
-        let gained = matches!(change.kind, ChangeKind::AccessGained | ChangeKind::PrivilegeGained);
-        8 * u8::from(own && lost && (named || used))
-            + 4 * u8::from(named && !lost)
-            + 2 * u8::from(own)
-            + u8::from(used && !lost)
-            - u8::from(gained).min(1) * u8::from(named || used || own)
+        let own = change.role.is_some() && change.role.as_ref() == role;
+        let gain = matches!(change.kind, ChangeKind::PrivilegeGained | ChangeKind::ObjectCreated);
+        let weight = 4 * u8::from(names(said, &change.object))
+            + 2 * u8::from(names(&steps, &change.object))
+            + 2 * u8::from(own);
+        // What somebody gets mostly explains nothing while something else does.
+        if gain { weight / 2 } else { weight }
     };
-    let mut weighed: Vec<(u8, &Change)> = by_it.iter().map(|change| (weight(change), *change)).collect();
-    weighed.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
-    let best = weighed.first().map(|(weight, _)| *weight).unwrap_or_default();
-    let told: Vec<&Change> = if best > 0 {
-        weighed.iter().filter(|(weight, _)| *weight * 2 > best).map(|(_, change)| *change).collect()
-    } else {
-        weighed.iter().map(|(_, change)| *change).collect()
-    };
-    if told.is_empty() {
-        return without_changes(statement);
-    }
+    let best = all.iter().map(|change| weight(change)).max().unwrap_or_default();
+    let relevant: Vec<&Change> = all.into_iter().filter(|change| weight(change) * 2 >= best).collect();
+    let mut told = words::told(&relevant);
     let more = told.len().saturating_sub(TOLD);
-    let mut sentence = told.iter().take(TOLD).map(|change| in_words(change)).collect::<Vec<_>>().join("; ");
-    if more > 0 {
-        sentence.push_str(&format!("; and {more} more changes of that kind"));
+    told.truncate(TOLD);
+    let mut sentences: Vec<String> = told.iter().map(|one| words::sentence(one)).collect();
+    if sentences.is_empty() {
+        sentences.push(without_changes(run, statement));
     }
-    format!("{}.", capitalised(&sentence))
+    if more > 0 {
+        let what = if more == 1 { "one more thing".to_owned() } else { format!("{more} more things") };
+        sentences.push(format!("It changes {what} of that kind."));
+    }
+    let lost = role.and_then(|role| loss(run, role, said, &denied));
+    sentences.extend(lost.or_else(|| role.and_then(|role| another(run, role, said))));
+    sentences.join(" ")
+}
+
+/// What was made anew, and is another one than before.
+fn is_anew(change: &&Change) -> bool {
+    matches!(change.kind, ChangeKind::ObjectRecreated | ChangeKind::RoleRecreated)
+}
+
+/// Whether what bears the name that the failure gives is another one than before.
+fn another(run: &RunObservation, role: &RoleName, said: &str) -> Option<String> {
+    let made = |change: &&Change| change.kind == ChangeKind::ObjectCreated && names(said, &change.object);
+    let made = run.changes.iter().find(made)?;
+    let (object, detail) = (&made.object, &made.detail);
+    let owner = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
+    Some(format!(
+        "The {object} that is there now is another one{owner}: {role}, the worker's role, was not granted on it \
+         what it had on the old one."
+    ))
+}
+
+/// Whether a change is what a statement did, and not what follows from it for somebody.
+fn is_deed(change: &&Change) -> bool {
+    !matches!(
+        change.kind,
+        // A session that is left is told itself.
+        ChangeKind::AccessLost | ChangeKind::AccessGained | ChangeKind::TransactionLeftOpen
+    )
+}
+
+/// What the worker's role can no longer do with what its failure names, and by which path it could.
+fn loss(run: &RunObservation, role: &RoleName, said: &str, denied: &[&str]) -> Option<String> {
+    let lost: Vec<&Change> = run
+        .changes
+        .iter()
+        .filter(|change| change.kind == ChangeKind::AccessLost && change.role.as_ref() == Some(role))
+        .filter(|change| names(said, &change.object))
+        .filter(|change| denied.is_empty() || denied.iter().any(|object| same_object(object, &change.object)))
+        .collect();
+    let first = lost.first()?;
+    let (mut privileges, mut paths): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+    for change in lost.iter().filter(|change| change.object == first.object) {
+        let (privilege, path) = change.detail.split_once(" (it had it ").unwrap_or((&change.detail, ""));
+        privileges.push(privilege);
+        let path = path.trim_end_matches(')');
+        if !path.is_empty() && !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    let had =
+        if paths.is_empty() { String::new() } else { format!(", which it had {}", words::list(&paths)) };
+    Some(format!(
+        "{role}, the worker's role, no longer has {} on {}{had}.",
+        words::list(&privileges),
+        first.object
+    ))
+}
+
+/// Whether GRANT's name of an object and the one in a change are of the same thing.
+fn same_object(granted: &str, changed: &str) -> bool {
+    let name = |text: &str| text.rsplit(' ').next().unwrap_or(text).trim_matches('"').to_owned();
+    granted.starts_with("ROUTINE") || name(granted) == name(changed)
 }
 
 /// A statement that changed nothing but rows, or what sessions hold.
-fn without_changes(statement: &Statement) -> String {
+fn without_changes(run: &RunObservation, statement: &Statement) -> String {
     let tag = statement.tag.as_deref().unwrap_or_default();
     let word = tag.split(' ').next().unwrap_or_default();
     match (word, statement.rows) {
@@ -102,40 +170,15 @@ fn without_changes(statement: &Statement) -> String {
             format!("It changed no privilege and no definition, but {rows} that the worker depends on.")
         }
         ("TRUNCATE", _) => "It emptied tables that the worker depends on.".to_owned(),
-        ("SELECT", _) if statement.duration_ms.is_none() => {
-            "It was still running when the worker was judged, so that its session stays open.".to_owned()
+        ("", _) if statement.sqlstate.is_none() => {
+            let left = run.changes.iter().filter(|change| change.kind == ChangeKind::SessionLeft).count();
+            let sessions = if left == 1 { "1 session".to_owned() } else { format!("{left} sessions") };
+            format!(
+                "It was still at work when the script had ended, and its session stays: the run left {sessions} open."
+            )
         }
         _ => "It changed no privilege and no definition that thirdrun reads.".to_owned(),
     }
-}
-
-/// A change, told of what it is about.
-fn in_words(change: &Change) -> String {
-    let Change { kind, object, role, detail, .. } = change;
-    let who = role.as_ref().map_or("PUBLIC", RoleName::as_str);
-    match kind {
-        ChangeKind::AccessLost => format!("{who} lost {} on {object}", before_path(detail)),
-        ChangeKind::AccessGained => format!("{who} gained {} on {object}", before_path(detail)),
-        ChangeKind::PrivilegeLost => format!("it takes {detail} on {object} from {who}"),
-        ChangeKind::PrivilegeGained => format!("it gives {detail} on {object} to {who}"),
-        ChangeKind::ObjectCreated => format!("it makes {object}"),
-        ChangeKind::ObjectDropped => format!("it drops {object}"),
-        ChangeKind::ObjectRecreated => format!("it makes {object} anew, which is another one than before"),
-        ChangeKind::RoleRecreated => {
-            format!("it makes {object} anew: a session of the old one has none of its rights")
-        }
-        kind => {
-            let kind = serde_json::to_value(kind).ok();
-            let words = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or_default().replace('_', " ");
-            let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
-            format!("{words}: {object}{detail}")
-        }
-    }
-}
-
-/// `INSERT (it had it as a member of g)` is told with a comma.
-fn before_path(detail: &str) -> String {
-    detail.to_owned()
 }
 
 fn proved(proof: Proof) -> Option<String> {
@@ -149,12 +192,25 @@ fn proved(proof: Proof) -> Option<String> {
     }
 }
 
-fn waited(run: &RunObservation, seen: &WorkerObservation) -> String {
+fn waited(run: &RunObservation, seen: &WorkerObservation, statement: &Statement) -> String {
     let own = run.waits.iter().filter(|wait| wait.application == seen.name.as_str());
     let longest = own.map(|wait| wait.until_ms - wait.from_ms).fold(0.0, f64::max);
+    let mut ahead: Vec<&str> = run
+        .waits
+        .iter()
+        .filter(|wait| wait.backend == statement.backend)
+        .flat_map(|wait| wait.blocker_names.iter().map(String::as_str))
+        .collect();
+    ahead.sort_unstable();
+    ahead.dedup();
+    if ahead.is_empty() {
+        return format!("{} waited {longest:.0} ms for a lock that this statement holds.", seen.name);
+    }
     format!(
-        "{} waited {longest:.0} ms for a lock that this statement held, or was itself waiting for at the head of the queue.",
-        seen.name
+        "{} waited {longest:.0} ms behind this statement, which was itself waiting for {}: whoever comes after a \
+         waiting statement waits too, even if it would not mind who holds the lock.",
+        seen.name,
+        words::list(&ahead)
     )
 }
 
@@ -172,6 +228,10 @@ fn why_now(rehearsal: &Rehearsal, run: RunNumber, statement: &Statement) -> Opti
             let said = other.message.as_deref().unwrap_or_default();
             format!("In run {number} the same statement failed ({said}) and changed nothing.")
         }
+        Some(other) if other.role != statement.role => format!(
+            "In run {number} the same statement was sent by {}, now by {}.",
+            other.role, statement.role
+        ),
         Some(_) if before.result.ending == Ending::TimedOut => {
             format!("Run {number} was cut off at its timeout.")
         }
@@ -229,12 +289,4 @@ fn sessions(
 
 fn failure(seen: &WorkerObservation) -> Option<&Failure> {
     seen.existing_session.iter().chain([&seen.new_session]).find_map(|probe| probe.failure.as_ref())
-}
-
-fn capitalised(sentence: &str) -> String {
-    let mut chars = sentence.chars();
-    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    // Names stay as they are written.
-    let word = sentence.split(' ').next().unwrap_or_default();
-    if word == "it" { first + chars.as_str() } else { sentence.to_owned() }
 }

@@ -2,16 +2,22 @@
 //!
 //! Pure: it says what to try next and what the trials have shown.
 
-use crate::identifiers::{RoleName, RunNumber, WorkerName, quote_literal};
+use crate::identifiers::{RoleName, RunNumber, WorkerName, quote_literal, written_identifier};
 use crate::observations::{Edit, Experiment, Rehearsal, RunObservation, WorkerObservation};
 use crate::state::{Change, ChangeKind, undo};
 
 use super::cause::Cause;
 
+/// SQLSTATE `too_many_connections`.
+const TOO_MANY: &str = "53300";
 /// Candidates that are tried at a time.
 const AT_ONCE: usize = 3;
 /// Candidates that are tried at all.
-const MOST: usize = 12;
+const MOST: usize = 16;
+/// Privileges that are tried one by one.
+const SINGLES: usize = 4;
+/// Ends sessions whose role is no longer there.
+const ORPHANS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usesysid NOT IN (SELECT oid FROM pg_roles);";
 /// Statements that one repair may have: more is no repair but another script.
 const STATEMENTS: usize = 20;
 
@@ -90,7 +96,26 @@ fn candidates(
     let said = messages(seen);
     let named = |change: &&Change| names(&said, &change.object);
     let mut all: Vec<Vec<String>> = Vec::new();
+    let too_many = seen.new_session.failure.as_ref().and_then(|failure| failure.sqlstate.as_ref());
+    let too_many = too_many.is_some_and(|code| code.as_str() == TOO_MANY);
+    // Where a new session works, or would if there were room for it, a restart mends it.
+    if seen.new_session.ok() || too_many {
+        all.push(vec![fresh_sessions(&facts.role)]);
+        let gone =
+            |change: &Change| matches!(change.kind, ChangeKind::RoleRecreated | ChangeKind::RoleDropped);
+        if run.changes.iter().any(gone) {
+            all.push(vec![ORPHANS.to_owned()]);
+        }
+    }
     // What the worker was refused, then all that its role has lost.
+    all.extend(
+        run.changes
+            .iter()
+            .filter(lost)
+            .filter(named)
+            .take(SINGLES)
+            .map(|change| back(std::iter::once(change))),
+    );
     all.push(back(run.changes.iter().filter(lost).filter(named)));
     all.push(back(run.changes.iter().filter(by_it).filter(lost)));
     // Each other change by itself: first those that the failure names or that are the role's own.
@@ -101,8 +126,11 @@ fn candidates(
     all.push(back(rest()));
     let every = || run.changes.iter().filter(|change| change.kind != ChangeKind::AccessLost);
     all.push(back(every()));
-    if seen.new_session.ok() {
-        all.push(vec![fresh_sessions(&facts.role)]);
+    // A right that it never had on what it only now comes to.
+    let denied: Vec<&str> =
+        run.denied.iter().filter(|one| one.worker == *worker).map(|one| one.object.as_str()).collect();
+    for object in denied {
+        all.extend(grants(object, &facts.steps, &facts.role));
     }
     let mut candidates: Vec<Vec<String>> = Vec::new();
     for candidate in all {
@@ -113,6 +141,31 @@ fn candidates(
     }
     candidates.truncate(MOST);
     candidates
+}
+
+/// Grants of what a worker's statements may need on an object, the smallest first.
+fn grants(object: &str, steps: &[String], role: &RoleName) -> Vec<Vec<String>> {
+    let role = written_identifier(role.as_str());
+    let wanted: Vec<String> = match object.split(' ').next() {
+        Some("TABLE") => {
+            let steps = steps.join(" ").to_uppercase();
+            let verbs = ["SELECT", "INSERT", "UPDATE", "DELETE"];
+            let used: Vec<&str> = verbs.into_iter().filter(|verb| steps.contains(verb)).collect();
+            let mut wanted: Vec<String> = used.iter().map(|verb| (*verb).to_owned()).collect();
+            // To return or to find rows is to read them; a function does what its caller's text does not say.
+            for verb in verbs.iter().skip(1) {
+                wanted.push(format!("SELECT, {verb}"));
+            }
+            wanted.push(verbs.join(", "));
+            wanted
+        }
+        Some("SEQUENCE") => vec!["USAGE".to_owned(), "USAGE, SELECT".to_owned()],
+        Some("ROUTINE") => vec!["EXECUTE".to_owned()],
+        Some("SCHEMA") => vec!["USAGE".to_owned()],
+        Some("DATABASE") => vec!["CONNECT".to_owned()],
+        _ => Vec::new(),
+    };
+    wanted.into_iter().map(|wanted| vec![format!("GRANT {wanted} ON {object} TO {role}")]).collect()
 }
 
 /// The statements that take changes back, from the last to the first; none if one cannot be taken back.
