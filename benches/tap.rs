@@ -73,13 +73,21 @@ async fn bench(pgbench: &Path, rounds: u32, seconds: &str) {
         "transactions a second, medians of {rounds} rounds of {seconds} s; recording: a run every {RUN:?}\n"
     );
     println!(
-        "{:<32} {:>8} {:>8} {:>10} {:>10} {:>11} {:>11}",
-        "", "direct", "relay", "tap", "recording", "tap/relay", "rec./relay"
+        "{:<32} {:>8} {:>8} {:>10} {:>10} {:>10} {:>11}   {}",
+        "",
+        "direct",
+        "relay",
+        "tap",
+        "recording",
+        "tap/relay",
+        "rec./relay",
+        "CPU µs a transaction: relay, tap, recording"
     );
     for (name, load) in LOADS {
         let mut rates: [Vec<f64>; 4] = Default::default();
+        let mut costs: [Vec<f64>; 4] = Default::default();
         for _ in 0..rounds {
-            for (n, rates) in rates.iter_mut().enumerate() {
+            for (n, (rates, costs)) in rates.iter_mut().zip(&mut costs).enumerate() {
                 let recorder = (n == 3).then(|| tokio::spawn(record(tap.clone())));
                 let way = match n {
                     0 => &direct,
@@ -87,7 +95,10 @@ async fn bench(pgbench: &Path, rounds: u32, seconds: &str) {
                     _ => &tapped,
                 };
                 let arguments = [load, &["-n", "-T", seconds]].concat();
-                rates.push(rate(&run(pgbench, server, way, &arguments).await));
+                let before = cpu();
+                let output = run(pgbench, server, way, &arguments).await;
+                rates.push(rate(&output));
+                costs.push((cpu() - before) / count(&output) * 1e6);
                 if let Some(recorder) = recorder {
                     recorder.abort();
                     tap.end();
@@ -95,8 +106,9 @@ async fn bench(pgbench: &Path, rounds: u32, seconds: &str) {
             }
         }
         let [direct, relay, idle, recording] = rates.map(median);
+        let [_, a, b, c] = costs.map(median);
         println!(
-            "{name:<32} {direct:>8.0} {relay:>8.0} {idle:>10.0} {recording:>10.0} {:>11.3} {:>11.3}",
+            "{name:<32} {direct:>8.0} {relay:>8.0} {idle:>10.0} {recording:>10.0} {:>10.3} {:>11.3}   {a:.1} {b:.1} {c:.1}",
             idle / relay,
             recording / relay
         );
@@ -141,6 +153,20 @@ async fn run(pgbench: &Path, server: &Server, way: &(String, String), arguments:
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Seconds of CPU that this process has had, relay and tap among them; only Linux tells it so.
+fn cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split(' ')).into_iter().flatten();
+    let ticks: u32 = fields.skip(12).take(2).filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
+    f64::from(ticks) / 100.0
+}
+
+fn count(output: &str) -> f64 {
+    let line =
+        output.lines().find_map(|line| line.strip_prefix("number of transactions actually processed: "));
+    line.unwrap().split('/').next().unwrap().parse().unwrap()
 }
 
 fn rate(output: &str) -> f64 {

@@ -79,9 +79,7 @@ impl Link {
             }
             _ => {}
         }
-        while matches!(self.queue.front(), Some(Expect::CopyEnd)) {
-            self.queue.pop_front();
-        }
+        self.pass_copy_ends();
         if let Some(Expect::Ask(asking)) = self.queue.front_mut() {
             if tag == b'Z' {
                 self.status = body.first().copied().unwrap_or(b'I');
@@ -112,6 +110,13 @@ impl Link {
         }
     }
 
+    /// The ends of COPY data have no answer of their own.
+    fn pass_copy_ends(&mut self) {
+        while matches!(self.queue.front(), Some(Expect::CopyEnd)) {
+            self.queue.pop_front();
+        }
+    }
+
     /// A message within the answer to a query string.
     fn query_answer(&mut self, tag: u8, message: &[u8]) -> Verdict {
         let Some(verdict) = self.splice_parts(false) else {
@@ -121,7 +126,7 @@ impl Link {
             return Verdict::Pass;
         };
         if parts.failed {
-            return Verdict::Drop;
+            return verdict;
         }
         match tag {
             b'C' => {
@@ -131,7 +136,7 @@ impl Link {
                 let goes_on = !parts.left.is_empty();
                 statement.response.keep(message);
                 let command = command_tag(message);
-                self.conclude(statement, &Outcome::Done(&command), goes_on);
+                self.conclude(statement, Outcome::Done(command), goes_on);
                 if goes_on {
                     self.reach(false);
                 }
@@ -158,7 +163,7 @@ impl Link {
                 return Some(empty);
             };
             if parts.failed {
-                return Some(Verdict::Drop);
+                return Some(if parts.refused { Verdict::Drop } else { Verdict::Pass });
             }
             let Some(part) = parts.left.front_mut() else {
                 // The last one was skipped: the server was sent blanks.
@@ -183,7 +188,7 @@ impl Link {
                     };
                     let goes_on = !refused && !parts.left.is_empty();
                     if refused {
-                        parts.failed = true;
+                        (parts.failed, parts.refused) = (true, true);
                         let left = std::mem::take(&mut parts.left);
                         left.iter().for_each(|part| self.forget(&part.statement));
                     }
@@ -217,13 +222,13 @@ impl Link {
         match end {
             Some((b'E', message)) => {
                 let complaint = complaint(message.get(5..).unwrap_or_default());
-                self.conclude_as(statement, &Outcome::Failed(&complaint), goes_on, true);
+                self.conclude_as(statement, Outcome::Failed(complaint), goes_on, true);
             }
             Some((b'C', message)) => {
                 let command = command_tag(message);
-                self.conclude_as(statement, &Outcome::Done(&command), goes_on, true);
+                self.conclude_as(statement, Outcome::Done(command), goes_on, true);
             }
-            _ => self.conclude_as(statement, &Outcome::Done(""), goes_on, true),
+            _ => self.conclude_as(statement, Outcome::Done(String::new()), goes_on, true),
         }
     }
 
@@ -267,7 +272,7 @@ impl Link {
                 let counted = super::frames::rows_of(&command).unwrap_or_default();
                 statement.rows = statement.rows.saturating_sub(counted);
                 let goes_on = !self.only_sync_follows();
-                self.conclude(statement, &Outcome::Done(&command), goes_on);
+                self.conclude(statement, Outcome::Done(command), goes_on);
                 if goes_on {
                     self.reach(false);
                 }
@@ -334,7 +339,7 @@ impl Link {
         };
         match tag {
             b'I' if statement.splice.is_some() => {
-                let statement = std::mem::replace(statement, Statement::unrecorded());
+                let statement = std::mem::replace(statement, Statement::unrecorded(self.answered));
                 self.give(statement, false);
                 Verdict::Drop
             }
@@ -380,13 +385,13 @@ impl Link {
                 parts.failed = true;
                 rest.iter().for_each(|part| self.forget(&part.statement));
                 match part {
-                    Some(part) => self.fail(part.statement, message, &complaint),
+                    Some(part) => self.fail(part.statement, message, complaint),
                     None => Verdict::Pass,
                 }
             }
             Some(Expect::Function(statement)) => {
-                let statement = std::mem::replace(statement, Statement::unrecorded());
-                self.fail(statement, message, &complaint)
+                let statement = std::mem::replace(statement, Statement::unrecorded(self.answered));
+                self.fail(statement, message, complaint)
             }
             Some(Expect::Execute(_)) => {
                 let Some(Expect::Execute(executing)) = self.queue.pop_front() else {
@@ -395,7 +400,7 @@ impl Link {
                 if executing.copying {
                     self.forget_ignored_syncs();
                 }
-                let verdict = self.fail(executing.statement, message, &complaint);
+                let verdict = self.fail(executing.statement, message, complaint);
                 self.skip_to_sync();
                 verdict
             }
@@ -403,12 +408,12 @@ impl Link {
                 let Some(Expect::Prepare(text)) = self.queue.pop_front() else {
                     return Verdict::Pass;
                 };
-                self.fail_to_prepare(Some(text), message, &complaint);
+                self.fail_to_prepare(Some(text), message, complaint);
                 Verdict::Pass
             }
             Some(Expect::Short) => {
                 self.queue.pop_front();
-                self.fail_to_prepare(None, message, &complaint);
+                self.fail_to_prepare(None, message, complaint);
                 Verdict::Pass
             }
             // What was deferred to the end of the transaction.
@@ -416,7 +421,7 @@ impl Link {
                 if let Some(last) = &mut self.last {
                     last.tag = None;
                     last.sqlstate.clone_from(&complaint.sqlstate);
-                    self.shared.journal.fail(last.slot, &complaint);
+                    self.shared.journal.fail(last.slot, complaint);
                 }
                 Verdict::Pass
             }
@@ -425,22 +430,23 @@ impl Link {
     }
 
     /// A statement failed, or one that was skipped fails as it did before.
-    fn fail(&mut self, mut statement: Statement, message: &[u8], complaint: &Complaint) -> Verdict {
+    fn fail(&mut self, mut statement: Statement, message: &[u8], complaint: Complaint) -> Verdict {
         // A session that ends is no failure that was asked for.
         if statement.splice.is_some() && !complaint.fatal {
             self.give(statement, false);
             return Verdict::Drop;
         }
         statement.response.keep(message);
-        self.conclude(statement, &Outcome::Failed(complaint), false);
+        self.conclude(statement, Outcome::Failed(complaint), false);
         Verdict::Pass
     }
 
     /// A statement could not be prepared: it is the one that would have been executed next.
-    fn fail_to_prepare(&mut self, text: Option<Text>, message: &[u8], complaint: &Complaint) {
+    fn fail_to_prepare(&mut self, text: Option<Text>, message: &[u8], complaint: Complaint) {
+        let sent = self.answered;
         let next = self.queue.iter_mut().find_map(|expect| match expect {
             Expect::Execute(executing) => {
-                Some(Some(std::mem::replace(&mut executing.statement, Statement::unrecorded())))
+                Some(Some(std::mem::replace(&mut executing.statement, Statement::unrecorded(sent))))
             }
             Expect::Sync => Some(None),
             _ => None,
@@ -449,18 +455,23 @@ impl Link {
         if statement.is_none()
             && let Some(text) = text
         {
-            let arriving =
-                Arriving { text: &text, role: &self.role, database: &self.database, backend: self.backend };
+            let arriving = Arriving {
+                text: &text,
+                role: &self.role,
+                database: &self.database,
+                backend: self.backend,
+                sent,
+            };
             statement = self
                 .shared
                 .journal
                 .enter(&mut self.seat, arriving)
-                .map(|entered| Statement::recorded(entered.slot, None));
+                .map(|entered| Statement::recorded(entered.slot, sent, None));
         }
         if let Some(mut statement) = statement {
             statement.splice = None;
             statement.response.keep(message);
-            self.conclude(statement, &Outcome::Failed(complaint), false);
+            self.conclude(statement, Outcome::Failed(complaint), false);
         }
         self.skip_to_sync();
     }
@@ -508,10 +519,11 @@ impl Link {
         if let Some(Expect::Function(statement)) = self.queue.front_mut()
             && statement.slot.is_some()
         {
-            let statement = std::mem::replace(statement, Statement::unrecorded());
-            self.conclude(statement, &Outcome::Done(""), false);
+            let statement = std::mem::replace(statement, Statement::unrecorded(self.answered));
+            self.conclude(statement, Outcome::Done(String::new()), false);
         }
         self.queue.pop_front();
+        self.pass_copy_ends();
         self.status = status;
         if status == b'I' {
             self.has_looked = false;
@@ -528,19 +540,26 @@ impl Link {
         Verdict::Pass
     }
 
-    fn conclude(&mut self, statement: Statement, outcome: &Outcome<'_>, goes_on: bool) {
+    fn conclude(&mut self, statement: Statement, outcome: Outcome, goes_on: bool) {
         self.conclude_as(statement, outcome, goes_on, false);
     }
 
     /// Notes the answer of a statement.
-    fn conclude_as(&mut self, mut statement: Statement, outcome: &Outcome<'_>, goes_on: bool, skipped: bool) {
-        let (command, ends_transaction) = match outcome {
-            Outcome::Done(tag) => (Some(*tag), matches!(*tag, "COMMIT" | "ROLLBACK")),
-            Outcome::Failed(_) => (None, false),
+    fn conclude_as(&mut self, mut statement: Statement, outcome: Outcome, goes_on: bool, skipped: bool) {
+        let looked = match &outcome {
+            Outcome::Done(tag) => !LOOKS_AT_NOTHING.contains(&tag.as_str()),
+            Outcome::Failed(_) => true,
         };
-        self.has_looked |= !skipped && command.is_none_or(|tag| !LOOKS_AT_NOTHING.contains(&tag));
+        self.has_looked |= looked && !skipped;
         let Some(slot) = statement.slot else {
             return;
+        };
+        let watched = self.orders().boundary.is_some();
+        let (tag, sqlstate, ends_transaction) = match &outcome {
+            Outcome::Done(tag) => {
+                (watched.then(|| tag.clone()), None, matches!(tag.as_str(), "COMMIT" | "ROLLBACK"))
+            }
+            Outcome::Failed(complaint) => (None, complaint.sqlstate.clone(), false),
         };
         let now = Instant::now();
         self.shared.journal.answer(
@@ -556,16 +575,7 @@ impl Link {
             },
         );
         self.answered = now;
-        let watched = self.orders().boundary.is_some();
-        self.last = Some(Last {
-            slot,
-            tag: command.filter(|_| watched).map(str::to_owned),
-            sqlstate: match outcome {
-                Outcome::Failed(complaint) if watched => complaint.sqlstate.clone(),
-                Outcome::Failed(_) | Outcome::Done(_) => None,
-            },
-            due: watched,
-        });
+        self.last = Some(Last { slot, tag, sqlstate, due: watched });
     }
 
     /// A boundary: the client waits while whoever asked for it does what it likes.

@@ -116,8 +116,8 @@ pub(super) struct Link {
     pub(super) scratch: Vec<u8>,
 
     pub(super) phase: Phase,
-    pub(super) role: String,
-    pub(super) database: String,
+    pub(super) role: Arc<str>,
+    pub(super) database: Arc<str>,
     pub(super) backend: i32,
     /// `standard_conforming_strings` is off.
     pub(super) escapes: bool,
@@ -160,8 +160,8 @@ impl Link {
             down: Lane::default(),
             scratch: Vec::new(),
             phase: Phase::Startup,
-            role: String::new(),
-            database: String::new(),
+            role: Arc::default(),
+            database: Arc::default(),
             backend: 0,
             escapes: false,
             queue: VecDeque::new(),
@@ -463,3 +463,6 @@ impl Link {
         at > 0 || spliced
     }
 }
+
+#[cfg(test)]
+mod tests;

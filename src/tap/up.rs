@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::expect::{Executing, Expect, Part, Parts, Statement, Text};
 use super::frames::{put, string, u32_at};
 use super::journal::{Arriving, Slot, TEXT};
@@ -94,7 +96,7 @@ impl Link {
                     let Some((value, after)) = string(after) else {
                         break;
                     };
-                    let value = String::from_utf8_lossy(value).into_owned();
+                    let value: Arc<str> = String::from_utf8_lossy(value).into();
                     match key {
                         b"user" => self.role = value,
                         b"database" => self.database = value,
@@ -103,7 +105,7 @@ impl Link {
                     rest = after;
                 }
                 if self.database.is_empty() {
-                    self.database.clone_from(&self.role);
+                    self.database = Arc::clone(&self.role);
                 }
                 self.phase = Phase::Open;
                 self.queue.push_back(Expect::Startup);
@@ -121,15 +123,15 @@ impl Link {
         }
         let whole = message.len() == total;
         let body = message.get(5..).unwrap_or_default();
-        let body = body.split(|byte| *byte == 0).next().unwrap_or_default();
-        let text = readable(body).into_owned();
+        let length = body.iter().position(|byte| *byte == 0).unwrap_or(body.len());
+        let text = readable(body.get(..length).unwrap_or_default());
         let places = if whole { self.places(&text) } else { std::iter::once(0..text.len()).collect() };
         let mut parts = Parts::default();
         let mut cut = None;
         let mut characters = Characters { text: &text, at: 0, count: 0 };
         for place in &places {
             let part = text.get(place.clone()).unwrap_or_default();
-            let considered = self.consider(&kept(part, !whole), Form::Simple, parts.left.front().is_some());
+            let considered = self.consider(&kept(part, !whole), Form::Simple, !parts.left.is_empty());
             cut = cut.or(considered.cut);
             parts
                 .left
@@ -141,7 +143,7 @@ impl Link {
             }
             return self.cut(slot);
         }
-        self.respell(message, &text, &places, &parts, whole);
+        self.respell(message, length, &places, &parts, whole);
         self.queue.push_back(Expect::Query(parts));
         if self.scratch.is_empty() { Verdict::Pass } else { Verdict::Drop }
     }
@@ -150,7 +152,7 @@ impl Link {
     fn respell(
         &mut self,
         message: &mut [u8],
-        text: &str,
+        length: usize,
         places: &[Range<usize>],
         parts: &Parts,
         whole: bool,
@@ -181,7 +183,7 @@ impl Link {
             }
             from = place.end;
         }
-        sql.extend_from_slice(body.get(from..text.len()).unwrap_or_default());
+        sql.extend_from_slice(body.get(from..length).unwrap_or_default());
         sql.push(0);
         put(&mut self.scratch, b'Q', &[&sql]);
     }
@@ -205,9 +207,11 @@ impl Link {
 
     /// Enters a statement and asks what is to become of it.
     fn consider(&mut self, text: &Text, form: Form, follows: bool) -> Considered {
-        let arriving = Arriving { text, role: &self.role, database: &self.database, backend: self.backend };
+        let sent = Instant::now();
+        let arriving =
+            Arriving { text, role: &self.role, database: &self.database, backend: self.backend, sent };
         let Some(entered) = self.shared.journal.enter(&mut self.seat, arriving) else {
-            return Considered { statement: Statement::unrecorded(), cut: None };
+            return Considered { statement: Statement::unrecorded(sent), cut: None };
         };
         let mut splice = None;
         let in_transaction = follows || self.unsynced || self.status != b'I';
@@ -227,7 +231,7 @@ impl Link {
                 Decision::CutBefore => cut = Some(entered.slot),
             }
         }
-        Considered { statement: Statement::recorded(entered.slot, splice), cut }
+        Considered { statement: Statement::recorded(entered.slot, sent, splice), cut }
     }
 
     /// Ends the run before what was just looked at.
@@ -318,16 +322,16 @@ impl Link {
         };
         let mut statement = match begun {
             Some(begun) if !begun.skipped => {
-                let mut statement = Statement::unrecorded();
+                let mut statement = Statement::unrecorded(Instant::now());
                 (statement.slot, statement.rows) = (begun.slot, begun.rows);
                 statement
             }
             Some(_) => {
-                let mut statement = Statement::unrecorded();
+                let mut statement = Statement::unrecorded(self.answered);
                 statement.splice = Some(Splice::of(None, &text.text, Form::Extended));
                 statement
             }
-            None if self.shared.journal.running() == 0 => Statement::unrecorded(),
+            None if self.shared.journal.running() == 0 => Statement::unrecorded(self.answered),
             None => {
                 let considered = self.consider(&text, Form::Extended, false);
                 if let Some(slot) = considered.cut {
@@ -378,7 +382,7 @@ impl Link {
 
     /// A function call, which large objects still use (53.2.5).
     fn function(&mut self, message: &[u8]) -> Verdict {
-        let mut statement = Statement::unrecorded();
+        let mut statement = Statement::unrecorded(self.answered);
         if self.shared.journal.running() != 0 {
             let oid = u32_at(message, 5).unwrap_or_default();
             let text =
