@@ -9,6 +9,9 @@ use super::ask::Asking;
 use super::journal::{RESPONSE, Slot};
 use super::splice::Splice;
 
+/// Room for an ordinary response.
+const RESPONSE_ROOM: usize = 128;
+
 /// A message that the server answers.
 pub(super) enum Expect {
     /// The startup packet: authentication, then ReadyForQuery.
@@ -115,7 +118,13 @@ impl Statement {
 
     /// One in the journal.
     pub(super) fn recorded(slot: Slot, sent: Instant, splice: Option<Splice>) -> Self {
-        Self { slot: Some(slot), sent, rows: 0, response: Response::Kept(Vec::new()), splice }
+        Self {
+            slot: Some(slot),
+            sent,
+            rows: 0,
+            response: Response::Kept(Vec::with_capacity(RESPONSE_ROOM)),
+            splice,
+        }
     }
 }
 

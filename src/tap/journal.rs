@@ -164,6 +164,11 @@ impl Journal {
         self.running.load(Ordering::Acquire)
     }
 
+    /// Whether a statement belongs to the run under way.
+    pub(super) fn is_under_way(&self, slot: Slot) -> bool {
+        self.running() == slot.run
+    }
+
     /// What is ordered in the run under way.
     pub(super) fn orders(&self) -> Orders {
         self.lock().run.as_ref().map(|run| run.orders.clone()).unwrap_or_default()

@@ -3,11 +3,13 @@
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tokio::net::UnixStream;
+use tokio::time::Instant;
 
 use super::super::frames::put;
-use super::super::{Coming, Decision, Seen, Tap};
-use super::*;
-use crate::postgres::Endpoint;
+use super::super::link::Link;
+use super::super::{Coming, Decision, Orders, Seen, Tap};
+use super::Side;
+use crate::postgres::{Endpoint, Wire};
 
 fn message(tag: u8, body: &[&[u8]]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -175,7 +177,7 @@ async fn orders_survive_a_hostile_conversation() {
             1 => Decision::Skip(None),
             _ => Decision::Skip(Some(messages(&[(b'E', b"C42501\0\0")]).into())),
         };
-        tap.begin(Orders { decide: Some(Arc::new(decide)), boundary: None }, Instant::now());
+        tap.begin(Orders { decide: Some(std::sync::Arc::new(decide)), boundary: None }, Instant::now());
         let mut link = link(&tap);
         for (mut client, mut server) in conversation() {
             for bytes in [&mut client, &mut server] {
