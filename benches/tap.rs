@@ -2,7 +2,13 @@
 //!
 //! usage: cargo bench --bench tap [-- ROUNDS SECONDS]     without: 5 rounds of 2 seconds each
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::indexing_slicing
+)]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -73,13 +79,14 @@ async fn bench(pgbench: &Path, rounds: u32, seconds: &str) {
         "transactions a second, medians of {rounds} rounds of {seconds} s; recording: a run every {RUN:?}\n"
     );
     println!(
-        "{:<32} {:>8} {:>8} {:>10} {:>10} {:>11} {:>11}",
+        "{:<32} {:>8} {:>8} {:>10} {:>10} {:>10} {:>11}   CPU µs a transaction: relay, tap, recording",
         "", "direct", "relay", "tap", "recording", "tap/relay", "rec./relay"
     );
     for (name, load) in LOADS {
         let mut rates: [Vec<f64>; 4] = Default::default();
+        let mut costs: [Vec<f64>; 4] = Default::default();
         for _ in 0..rounds {
-            for (n, rates) in rates.iter_mut().enumerate() {
+            for (n, (rates, costs)) in rates.iter_mut().zip(&mut costs).enumerate() {
                 let recorder = (n == 3).then(|| tokio::spawn(record(tap.clone())));
                 let way = match n {
                     0 => &direct,
@@ -87,18 +94,22 @@ async fn bench(pgbench: &Path, rounds: u32, seconds: &str) {
                     _ => &tapped,
                 };
                 let arguments = [load, &["-n", "-T", seconds]].concat();
-                rates.push(rate(&run(pgbench, server, way, &arguments).await));
+                let before = cpu();
+                let output = run(pgbench, server, way, &arguments).await;
+                rates.push(rate(&output));
+                costs.push((cpu() - before) / count(&output) * 1e6);
                 if let Some(recorder) = recorder {
                     recorder.abort();
                     tap.end();
                 }
             }
         }
-        let [direct, relay, idle, recording] = rates.map(median);
+        let [direct, relay, idle, recording] = rates.clone().map(median);
+        let [_, a, b, c] = costs.map(median);
         println!(
-            "{name:<32} {direct:>8.0} {relay:>8.0} {idle:>10.0} {recording:>10.0} {:>11.3} {:>11.3}",
-            idle / relay,
-            recording / relay
+            "{name:<32} {direct:>8.0} {relay:>8.0} {idle:>10.0} {recording:>10.0} {:>10.3} {:>11.3}   {a:.1} {b:.1} {c:.1}",
+            against(&rates[2], &rates[1]),
+            against(&rates[3], &rates[1])
         );
     }
     tap.close().await;
@@ -143,9 +154,28 @@ async fn run(pgbench: &Path, server: &Server, way: &(String, String), arguments:
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Seconds of CPU that this process has had, relay and tap among them; only Linux tells it so.
+fn cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split(' ')).into_iter().flatten();
+    let ticks: u32 = fields.skip(12).take(2).filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
+    f64::from(ticks) / 100.0
+}
+
+fn count(output: &str) -> f64 {
+    let line =
+        output.lines().find_map(|line| line.strip_prefix("number of transactions actually processed: "));
+    line.unwrap().split('/').next().unwrap().parse().unwrap()
+}
+
 fn rate(output: &str) -> f64 {
     let line = output.lines().find_map(|line| line.strip_prefix("tps = ")).unwrap();
     line.split(' ').next().unwrap().parse().unwrap()
+}
+
+/// The median of the ratios within each round: what else the machine does hits both.
+fn against(rates: &[f64], others: &[f64]) -> f64 {
+    median(rates.iter().zip(others).map(|(rate, other)| rate / other).collect())
 }
 
 fn median(mut rates: Vec<f64>) -> f64 {

@@ -10,12 +10,18 @@ mod accept;
 mod ask;
 mod buffer;
 mod down;
+mod error;
 mod expect;
+mod flow;
 mod frames;
 mod hold;
 mod journal;
 mod link;
+mod portals;
+mod skip;
 mod splice;
+mod text;
+mod turn;
 mod up;
 
 use std::sync::Arc;

@@ -62,6 +62,11 @@ impl Tap {
         Self { _guard: Arc::new(Guard(Arc::clone(&inner))), inner }
     }
 
+    #[cfg(test)]
+    pub(super) fn inner(&self) -> Arc<Inner> {
+        Arc::clone(&self.inner)
+    }
+
     /// Accepts the connections of a listener from now on. Needs a runtime.
     pub fn serve_unix(&self, listener: UnixListener) {
         let inner = Arc::clone(&self.inner);

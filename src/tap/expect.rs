@@ -9,6 +9,9 @@ use super::ask::Asking;
 use super::journal::{RESPONSE, Slot};
 use super::splice::Splice;
 
+/// Room for an ordinary response.
+const RESPONSE_ROOM: usize = 128;
+
 /// A message that the server answers.
 pub(super) enum Expect {
     /// The startup packet: authentication, then ReadyForQuery.
@@ -59,6 +62,8 @@ pub(super) struct Parts {
     pub(super) left: VecDeque<Part>,
     /// One of them failed.
     pub(super) failed: bool,
+    /// It failed for the client alone: what the server still answers is not for it.
+    pub(super) refused: bool,
 }
 
 /// One of the statements of a query string.
@@ -107,13 +112,19 @@ impl Response {
 
 impl Statement {
     /// One that nobody asked to record.
-    pub(super) fn unrecorded() -> Self {
-        Self { slot: None, sent: Instant::now(), rows: 0, response: Response::Off, splice: None }
+    pub(super) fn unrecorded(sent: Instant) -> Self {
+        Self { slot: None, sent, rows: 0, response: Response::Off, splice: None }
     }
 
     /// One in the journal.
-    pub(super) fn recorded(slot: Slot, splice: Option<Splice>) -> Self {
-        Self { slot: Some(slot), sent: Instant::now(), rows: 0, response: Response::Kept(Vec::new()), splice }
+    pub(super) fn recorded(slot: Slot, sent: Instant, splice: Option<Splice>) -> Self {
+        Self {
+            slot: Some(slot),
+            sent,
+            rows: 0,
+            response: Response::Kept(Vec::with_capacity(RESPONSE_ROOM)),
+            splice,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -50,12 +50,27 @@ struct Run {
     seen: Recording,
 }
 
+/// A statement in the fewest steps: what can wait until the run is over does.
 struct Entry {
-    seen: Seen,
+    text: Text,
+    role: Arc<str>,
+    database: Arc<str>,
+    backend: i32,
+    connection: u32,
+    occurrence: u32,
+    began: Instant,
     /// The server came to it.
     reached: bool,
-    /// Its text had secrets in it.
-    masked: bool,
+    in_transaction: bool,
+    answer: Option<Answer>,
+}
+
+struct Answer {
+    ended: Instant,
+    skipped: bool,
+    rows_before: u64,
+    outcome: Outcome,
+    response: Option<Vec<u8>>,
 }
 
 /// Where a statement stands in the journal.
@@ -76,9 +91,10 @@ pub(super) struct Seat {
 /// A statement that goes into the journal.
 pub(super) struct Arriving<'a> {
     pub(super) text: &'a Text,
-    pub(super) role: &'a str,
-    pub(super) database: &'a str,
+    pub(super) role: &'a Arc<str>,
+    pub(super) database: &'a Arc<str>,
     pub(super) backend: i32,
+    pub(super) sent: Instant,
 }
 
 /// A statement that went into the journal.
@@ -88,18 +104,18 @@ pub(super) struct Entered {
 }
 
 /// How a statement was answered.
-pub(super) enum Outcome<'a> {
+pub(super) enum Outcome {
     /// With its command tag.
-    Done(&'a str),
+    Done(String),
     /// With an error.
-    Failed(&'a Complaint),
+    Failed(Complaint),
 }
 
 /// What is noted with an answer.
-pub(super) struct Answered<'a> {
+pub(super) struct Answered {
     pub(super) began: Instant,
     pub(super) ended: Instant,
-    pub(super) outcome: &'a Outcome<'a>,
+    pub(super) outcome: Outcome,
     /// Rows that came before the portal was suspended.
     pub(super) rows_before: u64,
     pub(super) in_transaction: bool,
@@ -136,14 +152,21 @@ impl Journal {
             return Recording::default();
         };
         let mut recording = run.seen;
-        recording.statements =
-            run.entries.into_iter().filter(|entry| entry.reached).map(|entry| entry.seen).collect();
+        // Whoever records goes on meanwhile.
+        drop(state);
+        let entries = (1_u32..).zip(run.entries).filter(|(_, entry)| entry.reached);
+        recording.statements = entries.map(|(index, entry)| entry.seen(index, run.origin)).collect();
         recording
     }
 
     /// The number of the run under way; 0 between two.
     pub(super) fn running(&self) -> u64 {
         self.running.load(Ordering::Acquire)
+    }
+
+    /// Whether a statement belongs to the run under way.
+    pub(super) fn is_under_way(&self, slot: Slot) -> bool {
+        self.running() == slot.run
     }
 
     /// What is ordered in the run under way.
@@ -193,34 +216,23 @@ impl Journal {
         let at = run.entries.len();
         let index = u32::try_from(at + 1).unwrap_or(u32::MAX);
         run.texts += size;
-        let seen = Seen {
-            index,
-            connection: seat.number,
+        run.entries.push(Entry {
+            text: text.clone(),
+            role: Arc::clone(arriving.role),
+            database: Arc::clone(arriving.database),
             backend: arriving.backend,
-            role: arriving.role.to_owned(),
-            database: arriving.database.to_owned(),
-            text: text.text.to_string(),
-            text_truncated: text.truncated,
+            connection: seat.number,
             occurrence,
-            began_ms: milliseconds(run.origin, Instant::now()),
-            ended_ms: None,
-            tag: None,
-            rows: None,
-            sqlstate: None,
-            message: None,
-            detail: None,
-            hint: None,
-            position: None,
+            began: arriving.sent,
+            reached: true,
             in_transaction: false,
-            skipped: false,
-            response: None,
-        };
-        run.entries.push(Entry { seen, reached: true, masked: text.masked });
+            answer: None,
+        });
         Some(Entered { slot: Slot { run: run.number, at, index }, occurrence })
     }
 
     /// Notes an answer, unless its run is over.
-    pub(super) fn answer(&self, slot: Slot, answered: Answered<'_>) {
+    pub(super) fn answer(&self, slot: Slot, answered: Answered) {
         let mut state = self.lock();
         let Some(run) = state.run.as_mut().filter(|run| run.number == slot.run) else {
             return;
@@ -228,37 +240,26 @@ impl Journal {
         let Some(entry) = run.entries.get_mut(slot.at) else {
             return;
         };
-        let seen = &mut entry.seen;
-        seen.began_ms = milliseconds(run.origin, answered.began);
-        seen.ended_ms = Some(milliseconds(run.origin, answered.ended));
-        seen.in_transaction = answered.in_transaction;
-        seen.skipped = answered.skipped;
-        match answered.outcome {
-            Outcome::Done(tag) => {
-                seen.rows = rows_of(tag).map(|rows| rows + answered.rows_before);
-                seen.tag = Some((*tag).to_owned());
-            }
-            Outcome::Failed(complaint) => complain(seen, complaint, entry.masked),
-        }
-        if let Some(response) = answered.response
-            && run.responses + response.len() <= RESPONSES
-        {
-            run.responses += response.len();
-            seen.response = Some(Bytes::from(response));
-        }
+        let Answered { began, ended, outcome, rows_before, in_transaction, skipped, response } = answered;
+        (entry.began, entry.in_transaction) = (began, in_transaction);
+        let size = response.as_ref().map_or(0, Vec::len);
+        let response = response.filter(|_| run.responses + size <= RESPONSES);
+        run.responses += response.as_ref().map_or(0, Vec::len);
+        entry.answer = Some(Answer { ended, skipped, rows_before, outcome, response });
     }
 
     /// An error came after the answer: what was deferred failed at the end of the transaction.
-    pub(super) fn fail(&self, slot: Slot, complaint: &Complaint) {
+    pub(super) fn fail(&self, slot: Slot, complaint: Complaint) {
         self.change(slot, |entry| {
-            entry.seen.tag = None;
-            complain(&mut entry.seen, complaint, entry.masked);
+            if let Some(answer) = &mut entry.answer {
+                answer.outcome = Outcome::Failed(complaint);
+            }
         });
     }
 
     /// Whether the transaction was still open when the server was ready again.
     pub(super) fn settle(&self, slot: Slot, in_transaction: bool) {
-        self.change(slot, |entry| entry.seen.in_transaction = in_transaction);
+        self.change(slot, |entry| entry.in_transaction = in_transaction);
     }
 
     /// The server never came to a statement.
@@ -275,15 +276,56 @@ impl Journal {
     }
 }
 
-fn complain(seen: &mut Seen, complaint: &Complaint, masked: bool) {
-    seen.sqlstate.clone_from(&complaint.sqlstate);
-    seen.message.clone_from(&complaint.message);
-    seen.detail.clone_from(&complaint.detail);
-    seen.hint.clone_from(&complaint.hint);
-    seen.position = complaint.position.filter(|_| !masked);
-    // A syntax error quotes the text at its place, which may be the secret.
-    if masked && complaint.sqlstate.as_ref().is_some_and(|code| code.as_str() == SYNTAX_ERROR) {
-        seen.message = Some("syntax error".to_owned());
+impl Entry {
+    fn seen(self, index: u32, origin: Instant) -> Seen {
+        let mut seen = Seen {
+            index,
+            connection: self.connection,
+            backend: self.backend,
+            role: self.role.to_string(),
+            database: self.database.to_string(),
+            text: self.text.text.to_string(),
+            text_truncated: self.text.truncated,
+            occurrence: self.occurrence,
+            began_ms: milliseconds(origin, self.began),
+            ended_ms: None,
+            tag: None,
+            rows: None,
+            sqlstate: None,
+            message: None,
+            detail: None,
+            hint: None,
+            position: None,
+            in_transaction: self.in_transaction,
+            skipped: false,
+            response: None,
+        };
+        let Some(answer) = self.answer else {
+            return seen;
+        };
+        seen.ended_ms = Some(milliseconds(origin, answer.ended));
+        seen.skipped = answer.skipped;
+        seen.response = answer.response.map(Bytes::from);
+        match answer.outcome {
+            Outcome::Done(tag) => {
+                seen.rows = rows_of(&tag).map(|rows| rows + answer.rows_before);
+                seen.tag = Some(tag);
+            }
+            Outcome::Failed(complaint) => {
+                seen.position = complaint.position.filter(|_| !self.text.masked);
+                seen.message = complaint.message;
+                seen.detail = complaint.detail;
+                seen.hint = complaint.hint;
+                // A syntax error quotes the text at its place, which may be the secret.
+                if self.text.masked
+                    && complaint.sqlstate.as_ref().is_some_and(|code| code.as_str() == SYNTAX_ERROR)
+                {
+                    seen.message = Some("syntax error".to_owned());
+                }
+                seen.sqlstate = complaint.sqlstate;
+            }
+        }
+        seen
     }
 }
 

@@ -1,29 +1,24 @@
 //! What the client sends: statements are entered into the journal and decided about before they go on.
 
-use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::expect::{Executing, Expect, Part, Parts, Statement, Text};
+use tokio::time::Instant;
+
+use super::expect::{Expect, Part, Parts, Statement, Text};
 use super::frames::{put, string, u32_at};
-use super::journal::{Arriving, Slot, TEXT};
-use super::link::{Begun, CopySkipped, Link, Phase, Portal, Verdict};
+use super::journal::{Arriving, Slot};
+use super::link::{Link, Phase, Verdict};
 use super::splice::{Form, Splice};
+use super::text::{kept, readable};
 use super::{Coming, Decision};
 use crate::dump::statements;
-use crate::secrets::masked_statement;
 
 /// Bytes of a query string that are held until it is complete. Of longer ones the beginning is looked at, and they
 /// are one statement.
 const QUERY: usize = 8 << 20;
 /// Bytes of another message that are looked at: the names are at its front.
 const NAMES: usize = 64 << 10;
-/// Prepared statements, and portals, that a connection can have known to the tap.
-const KNOWN: usize = 10_000;
-/// Bytes of their texts.
-const TEXTS: usize = 16 << 20;
-/// A portal that no client has.
-const NO_PORTAL: &[u8] = b"thirdrun: no such portal\0";
 /// A statement that fails when it is its turn, not before, in whatever state the transaction is.
 const FAILING: &str = "SELECT 1/0";
 
@@ -39,10 +34,10 @@ pub(super) fn looked_at(tag: u8) -> usize {
 }
 
 /// A statement as it was entered and decided about.
-struct Considered {
-    statement: Statement,
+pub(super) struct Considered {
+    pub(super) statement: Statement,
     /// The run is to be cut off before it.
-    cut: Option<Slot>,
+    pub(super) cut: Option<Slot>,
 }
 
 impl Link {
@@ -94,7 +89,7 @@ impl Link {
                     let Some((value, after)) = string(after) else {
                         break;
                     };
-                    let value = String::from_utf8_lossy(value).into_owned();
+                    let value: Arc<str> = String::from_utf8_lossy(value).into();
                     match key {
                         b"user" => self.role = value,
                         b"database" => self.database = value,
@@ -103,7 +98,7 @@ impl Link {
                     rest = after;
                 }
                 if self.database.is_empty() {
-                    self.database.clone_from(&self.role);
+                    self.database = Arc::clone(&self.role);
                 }
                 self.phase = Phase::Open;
                 self.queue.push_back(Expect::Startup);
@@ -121,15 +116,15 @@ impl Link {
         }
         let whole = message.len() == total;
         let body = message.get(5..).unwrap_or_default();
-        let body = body.split(|byte| *byte == 0).next().unwrap_or_default();
-        let text = readable(body).into_owned();
+        let length = body.iter().position(|byte| *byte == 0).unwrap_or(body.len());
+        let text = readable(body.get(..length).unwrap_or_default());
         let places = if whole { self.places(&text) } else { std::iter::once(0..text.len()).collect() };
         let mut parts = Parts::default();
         let mut cut = None;
         let mut characters = Characters { text: &text, at: 0, count: 0 };
         for place in &places {
             let part = text.get(place.clone()).unwrap_or_default();
-            let considered = self.consider(&kept(part, !whole), Form::Simple, parts.left.front().is_some());
+            let considered = self.consider(&kept(part, !whole), Form::Simple, !parts.left.is_empty());
             cut = cut.or(considered.cut);
             parts
                 .left
@@ -141,7 +136,7 @@ impl Link {
             }
             return self.cut(slot);
         }
-        self.respell(message, &text, &places, &parts, whole);
+        self.respell(message, length, &places, &parts, whole);
         self.queue.push_back(Expect::Query(parts));
         if self.scratch.is_empty() { Verdict::Pass } else { Verdict::Drop }
     }
@@ -150,7 +145,7 @@ impl Link {
     fn respell(
         &mut self,
         message: &mut [u8],
-        text: &str,
+        length: usize,
         places: &[Range<usize>],
         parts: &Parts,
         whole: bool,
@@ -181,7 +176,7 @@ impl Link {
             }
             from = place.end;
         }
-        sql.extend_from_slice(body.get(from..text.len()).unwrap_or_default());
+        sql.extend_from_slice(body.get(from..length).unwrap_or_default());
         sql.push(0);
         put(&mut self.scratch, b'Q', &[&sql]);
     }
@@ -203,182 +198,9 @@ impl Link {
         }
     }
 
-    /// Enters a statement and asks what is to become of it.
-    fn consider(&mut self, text: &Text, form: Form, follows: bool) -> Considered {
-        let arriving = Arriving { text, role: &self.role, database: &self.database, backend: self.backend };
-        let Some(entered) = self.shared.journal.enter(&mut self.seat, arriving) else {
-            return Considered { statement: Statement::unrecorded(), cut: None };
-        };
-        let mut splice = None;
-        let in_transaction = follows || self.unsynced || self.status != b'I';
-        let (index, connection) = (entered.slot.index, self.seat.number);
-        let mut cut = None;
-        if let Some(decide) = &self.orders().decide {
-            let coming = Coming {
-                index,
-                connection,
-                text: &text.text,
-                occurrence: entered.occurrence,
-                in_transaction,
-            };
-            match decide(&coming) {
-                Decision::Pass => {}
-                Decision::Skip(response) => splice = Some(Splice::of(response.as_ref(), &text.text, form)),
-                Decision::CutBefore => cut = Some(entered.slot),
-            }
-        }
-        Considered { statement: Statement::recorded(entered.slot, splice), cut }
-    }
-
-    /// Ends the run before what was just looked at.
-    fn cut(&mut self, slot: Slot) -> Verdict {
-        self.cutting = true;
-        self.shared.cut(self.id, slot);
-        Verdict::Stay
-    }
-
-    /// Parse: a statement gets a text (53.7).
-    fn parse(&mut self, message: &[u8]) {
-        let body = message.get(5..).unwrap_or_default();
-        let (name, rest) = string(body).unwrap_or_default();
-        let (text, truncated) = match string(rest) {
-            Some((text, _)) => (text, false),
-            None => (rest, true),
-        };
-        let text = kept(&readable(text), truncated);
-        self.queue.push_back(Expect::Prepare(text.clone()));
-        if name.is_empty() {
-            self.unnamed_statement = Some(text);
-        } else if self.statements.len() < KNOWN && self.statement_texts + text.text.len() < TEXTS {
-            self.statement_texts += text.text.len();
-            if let Some(old) = self.statements.insert(name.into(), text) {
-                self.statement_texts -= old.text.len();
-            }
-        }
-    }
-
-    /// Bind: a portal gets a statement (53.7).
-    fn bind(&mut self, message: &[u8]) {
-        let body = message.get(5..).unwrap_or_default();
-        let (portal, rest) = string(body).unwrap_or_default();
-        let (name, _) = string(rest).unwrap_or_default();
-        let known = if name.is_empty() { self.unnamed_statement.as_ref() } else { self.statements.get(name) };
-        let text = known.cloned().unwrap_or_else(|| {
-            // Made by PREPARE, or forgotten.
-            let name = String::from_utf8_lossy(name);
-            Text {
-                text: format!("EXECUTE {}", crate::identifiers::quote_identifier(&name)).into(),
-                truncated: true,
-                masked: false,
-            }
-        });
-        self.queue.push_back(Expect::Prepare(text.clone()));
-        let bound = Portal { text, begun: None };
-        if portal.is_empty() {
-            self.unnamed_portal = Some(bound);
-        } else if self.portals.len() < KNOWN || self.portals.contains_key(portal) {
-            self.portals.insert(portal.into(), bound);
-        }
-    }
-
-    /// Close of a statement or a portal (53.7).
-    fn close(&mut self, message: &[u8]) {
-        self.queue.push_back(Expect::Short);
-        let body = message.get(5..).unwrap_or_default();
-        let Some((kind, rest)) = body.split_first() else {
-            return;
-        };
-        let (name, _) = string(rest).unwrap_or_default();
-        match (kind, name) {
-            (b'S', b"") => self.unnamed_statement = None,
-            (b'S', name) => {
-                if let Some(old) = self.statements.remove(name) {
-                    self.statement_texts -= old.text.len();
-                }
-            }
-            (_, b"") => self.unnamed_portal = None,
-            (_, name) => {
-                self.portals.remove(name);
-            }
-        }
-    }
-
-    /// Execute: a portal runs, or runs on (53.2.3).
-    fn execute(&mut self, message: &[u8]) -> Verdict {
-        let (name, _) = string(message.get(5..).unwrap_or_default()).unwrap_or_default();
-        let portal = if name.is_empty() { self.unnamed_portal.as_ref() } else { self.portals.get(name) };
-        let (text, begun) = match portal {
-            Some(portal) => (portal.text.clone(), portal.begun),
-            // DECLARE CURSOR makes portals too, and the server says of others that there are none.
-            None => {
-                let name = String::from_utf8_lossy(name);
-                let text = format!("FETCH ALL FROM {}", crate::identifiers::quote_identifier(&name));
-                (Text { text: text.into(), truncated: true, masked: false }, None)
-            }
-        };
-        let mut statement = match begun {
-            Some(begun) if !begun.skipped => {
-                let mut statement = Statement::unrecorded();
-                (statement.slot, statement.rows) = (begun.slot, begun.rows);
-                statement
-            }
-            Some(_) => {
-                let mut statement = Statement::unrecorded();
-                statement.splice = Some(Splice::of(None, &text.text, Form::Extended));
-                statement
-            }
-            None if self.shared.journal.running() == 0 => Statement::unrecorded(),
-            None => {
-                let considered = self.consider(&text, Form::Extended, false);
-                if let Some(slot) = considered.cut {
-                    self.forget(&considered.statement);
-                    return self.cut(slot);
-                }
-                considered.statement
-            }
-        };
-        let skipped = statement.splice.is_some();
-        if begun.is_none() {
-            let begun = Begun { slot: statement.slot, rows: 0, skipped };
-            self.note_begun(name, begun);
-        }
-        self.unsynced = true;
-        let verdict = match &statement.splice {
-            None => Verdict::Pass,
-            // Of a portal that is not there, Close is no error and Execute is one (53.2.3).
-            Some(Splice::Failed(_) | Splice::Refused(_)) => {
-                put(&mut self.scratch, b'E', &[NO_PORTAL, &0_i32.to_be_bytes()]);
-                Verdict::Drop
-            }
-            Some(Splice::Done(_)) => {
-                put(&mut self.scratch, b'C', &[b"P", NO_PORTAL]);
-                Verdict::Drop
-            }
-            Some(Splice::CopyIn(..)) => {
-                put(&mut self.scratch, b'C', &[b"P", NO_PORTAL]);
-                put(&mut self.scratch, b'H', &[]);
-                self.copy_skipped = Some(CopySkipped { extended: true, shown: false, ended: None, syncs: 0 });
-                Verdict::Drop
-            }
-        };
-        if statement.slot.is_none() {
-            statement.response = super::expect::Response::Off;
-        }
-        self.queue.push_back(Expect::Execute(Executing { statement, portal: name.into(), copying: false }));
-        verdict
-    }
-
-    /// What of a portal was executed.
-    pub(super) fn note_begun(&mut self, name: &[u8], begun: Begun) {
-        let portal = if name.is_empty() { self.unnamed_portal.as_mut() } else { self.portals.get_mut(name) };
-        if let Some(portal) = portal {
-            portal.begun = Some(begun);
-        }
-    }
-
     /// A function call, which large objects still use (53.2.5).
     fn function(&mut self, message: &[u8]) -> Verdict {
-        let mut statement = Statement::unrecorded();
+        let mut statement = Statement::unrecorded(self.answered);
         if self.shared.journal.running() != 0 {
             let oid = u32_at(message, 5).unwrap_or_default();
             let text =
@@ -405,27 +227,40 @@ impl Link {
         verdict
     }
 
-    /// The client's part of a `COPY FROM STDIN` that is not passed on.
-    fn skipped_copy(&mut self, tag: u8) -> Verdict {
-        let Some(copy) = &mut self.copy_skipped else {
-            return Verdict::Pass;
+    /// Enters a statement and asks what is to become of it.
+    pub(super) fn consider(&mut self, text: &Text, form: Form, follows: bool) -> Considered {
+        let sent = Instant::now();
+        let arriving =
+            Arriving { text, role: &self.role, database: &self.database, backend: self.backend, sent };
+        let Some(entered) = self.shared.journal.enter(&mut self.seat, arriving) else {
+            return Considered { statement: Statement::unrecorded(sent), cut: None };
         };
-        match tag {
-            // Ignored while the server reads data (53.2.7), and so here.
-            b'S' if copy.extended => copy.syncs += 1,
-            b'H' if copy.extended => {}
-            b'S' | b'H' => return Verdict::Pass,
-            b'c' => copy.ended = Some(true),
-            b'f' => copy.ended = Some(false),
-            _ => {}
+        let mut splice = None;
+        let in_transaction = follows || self.unsynced || self.status != b'I';
+        let (index, connection) = (entered.slot.index, self.seat.number);
+        let mut cut = None;
+        if let Some(decide) = &self.orders().decide {
+            let coming = Coming {
+                index,
+                connection,
+                text: &text.text,
+                occurrence: entered.occurrence,
+                in_transaction,
+            };
+            match decide(&coming) {
+                Decision::Pass => {}
+                Decision::Skip(response) => splice = Some(Splice::of(response.as_ref(), &text.text, form)),
+                Decision::CutBefore => cut = Some(entered.slot),
+            }
         }
-        if copy.ended == Some(false) && copy.extended {
-            self.discarding = true;
-        }
-        if copy.ended.is_some() && copy.shown {
-            self.end_skipped_copy();
-        }
-        Verdict::Drop
+        Considered { statement: Statement::recorded(entered.slot, sent, splice), cut }
+    }
+
+    /// Ends the run before what was just looked at.
+    pub(super) fn cut(&mut self, slot: Slot) -> Verdict {
+        self.cutting = true;
+        self.shared.cut(self.id, slot);
+        Verdict::Stay
     }
 
     /// The server never comes to a statement.
@@ -450,31 +285,4 @@ impl Characters<'_> {
         self.at = place;
         self.count
     }
-}
-
-/// A text with the same places of bytes, whatever encoding the client has.
-fn readable(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => {
-            let mut text = String::with_capacity(bytes.len());
-            for chunk in bytes.utf8_chunks() {
-                text.push_str(chunk.valid());
-                text.extend(chunk.invalid().iter().map(|_| '?'));
-            }
-            Cow::Owned(text)
-        }
-    }
-}
-
-/// As much of a text as is kept, without its secrets.
-fn kept(text: &str, truncated: bool) -> Text {
-    let mut end = text.len().min(TEXT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let shown = text.get(..end).unwrap_or_default();
-    let shown = masked_statement(shown);
-    let masked = matches!(shown, Cow::Owned(_));
-    Text { text: Arc::from(shown), truncated: truncated || end < text.len(), masked }
 }

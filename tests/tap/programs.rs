@@ -16,7 +16,7 @@ pub fn all() -> Vec<Trying> {
         statements_outside_of_transactions,
         passwords_are_masked,
     ];
-    let needs: [(Vec<Trying>, fn() -> Option<String>); 3] = [
+    let needs: [(Vec<Trying>, Needs); 3] = [
         (tries![pgbench], || program("pgbench").is_none().then(|| "there is no pgbench".to_owned())),
         (tries![replication], || {
             program("pg_recvlogical").is_none().then(|| "there is no pg_recvlogical".to_owned())
@@ -28,6 +28,9 @@ pub fn all() -> Vec<Trying> {
     }
     all
 }
+
+/// Tells what is missing.
+type Needs = fn() -> Option<String>;
 
 /// One of PostgreSQL's programs, on PATH or where Debian has it.
 fn program(name: &str) -> Option<PathBuf> {

@@ -1,0 +1,152 @@
+//! The end of a statement, and of everything that was sent: what is noted, and whether somebody is told.
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::expect::{Expect, Statement};
+use super::frames::string;
+use super::hold::{At, Hold};
+use super::journal::{Answered, Outcome};
+use super::link::{Last, Link, Verdict};
+
+/// Statements that look at no data: `SET TRANSACTION` is still possible after them.
+const LOOKS_AT_NOTHING: [&str; 7] =
+    ["BEGIN", "START TRANSACTION", "SET", "RESET", "SAVEPOINT", "COMMIT", "ROLLBACK"];
+
+impl Link {
+    /// ReadyForQuery: everything up to here was answered.
+    pub(super) fn ready_for_query(&mut self, status: u8) -> Verdict {
+        while let Some(expect) = self.queue.front() {
+            if expect.is_ready_for_query() {
+                break;
+            }
+            if let Expect::Execute(executing) = expect {
+                self.forget(&executing.statement);
+            }
+            self.queue.pop_front();
+        }
+        if self.splice_parts(true).is_none() {
+            return Verdict::Stay;
+        }
+        if let Some(Expect::Function(statement)) = self.queue.front_mut()
+            && statement.slot.is_some()
+        {
+            let statement = std::mem::replace(statement, Statement::unrecorded(self.answered));
+            self.conclude(statement, Outcome::Done(String::new()), false);
+        }
+        self.queue.pop_front();
+        self.pass_copy_ends();
+        self.status = status;
+        if status == b'I' {
+            self.has_looked = false;
+            if self.queue.is_empty() {
+                // Portals end with the transaction (53.2.3).
+                self.portals.clear();
+            }
+        }
+        if let Some(last) = &self.last {
+            self.shared.journal.settle(last.slot, status != b'I');
+            self.reach(true);
+            self.last = None;
+        }
+        Verdict::Pass
+    }
+
+    pub(super) fn conclude(&mut self, statement: Statement, outcome: Outcome, goes_on: bool) {
+        self.conclude_as(statement, outcome, goes_on, false);
+    }
+
+    /// Notes the answer of a statement.
+    pub(super) fn conclude_as(
+        &mut self,
+        mut statement: Statement,
+        outcome: Outcome,
+        goes_on: bool,
+        skipped: bool,
+    ) {
+        let looked = match &outcome {
+            Outcome::Done(tag) => !LOOKS_AT_NOTHING.contains(&tag.as_str()),
+            Outcome::Failed(_) => true,
+        };
+        self.has_looked |= looked && !skipped;
+        let Some(slot) = statement.slot else {
+            return;
+        };
+        let watched = self.orders().boundary.is_some();
+        let (tag, sqlstate, ends_transaction) = match &outcome {
+            Outcome::Done(tag) => {
+                (watched.then(|| tag.clone()), None, matches!(tag.as_str(), "COMMIT" | "ROLLBACK"))
+            }
+            Outcome::Failed(complaint) => (None, complaint.sqlstate.clone(), false),
+        };
+        let now = Instant::now();
+        self.shared.journal.answer(
+            slot,
+            Answered {
+                began: statement.sent.max(self.answered),
+                ended: now,
+                outcome,
+                rows_before: statement.rows,
+                in_transaction: goes_on && !ends_transaction,
+                skipped,
+                response: statement.response.take(),
+            },
+        );
+        self.answered = now;
+        self.last = Some(Last { slot, tag, sqlstate, due: watched });
+    }
+
+    /// A boundary: the client waits while whoever asked for it does what it likes.
+    pub(super) fn reach(&mut self, ready: bool) {
+        let Some(boundary) = self.orders().boundary.clone() else {
+            return;
+        };
+        let may_look = self.status != b'T' || self.has_looked;
+        let idle = ready && self.queue.is_empty() && self.up.body == 0 && may_look;
+        let Some(last) =
+            self.last.as_mut().filter(|last| last.due && self.shared.journal.is_under_way(last.slot))
+        else {
+            return;
+        };
+        last.due = false;
+        let (questions, receiver) = mpsc::unbounded_channel();
+        let at = At {
+            index: last.slot.index,
+            connection: self.seat.number,
+            backend: self.backend,
+            tag: last.tag.clone(),
+            sqlstate: last.sqlstate.clone(),
+            status: self.status,
+            idle,
+            questions,
+        };
+        let after = last.slot;
+        let future = Box::pin(async move { boundary.reached(at).await });
+        let counted = self.shared.holds.one();
+        self.hold = Some(Hold { future, questions: receiver, idle, after, _counted: counted });
+    }
+
+    /// Nothing but the end of the pipeline is behind what was just answered.
+    pub(super) fn only_sync_follows(&self) -> bool {
+        let mut behind = self.queue.iter();
+        behind
+            .find(|expect| !matches!(expect, Expect::Short | Expect::CopyEnd))
+            .is_some_and(|expect| matches!(expect, Expect::Sync))
+    }
+
+    /// Syncs that came while the server read COPY data were ignored by it (53.2.7).
+    pub(super) fn forget_ignored_syncs(&mut self) {
+        let end = self.queue.iter().position(|expect| matches!(expect, Expect::CopyEnd));
+        let mut at = 0;
+        self.queue.retain(|expect| {
+            at += 1;
+            !(matches!(expect, Expect::Sync) && end.is_none_or(|end| at <= end))
+        });
+    }
+}
+
+/// The command tag of a CommandComplete (53.7).
+pub(super) fn command_tag(message: &[u8]) -> String {
+    let (tag, _) = string(message.get(5..).unwrap_or_default()).unwrap_or_default();
+    String::from_utf8_lossy(tag).into_owned()
+}
