@@ -84,6 +84,9 @@ pub struct CheckArgs {
     /// How often it runs at most while its runs still change something [default: 5, or as many as --runs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_runs: Option<u32>,
+    /// Cut the script off after each of its statements, in copies, and say which workers a half-done run breaks
+    #[arg(long)]
+    pub crash_points: bool,
     /// The database role that runs the script [default: postgres]
     #[arg(long = "as", value_name = "ROLE")]
     pub role: Option<String>,

@@ -70,6 +70,9 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
     if plan.replay {
         rehearsal = inquire(plan, rehearsal, &recordings, scope, progress, verdict::of_repairs).await?;
     }
+    if plan.crash_points {
+        rehearsal = inquire(plan, rehearsal, &recordings, scope, progress, verdict::of_crash_points).await?;
+    }
     Ok(Rehearsed { observations: rehearsal, sandbox })
 }
 

@@ -4,6 +4,7 @@
 
 mod cause;
 mod explain;
+mod hazards;
 mod repair;
 mod search;
 mod settling;
@@ -14,11 +15,15 @@ use hdrhistogram::Histogram;
 
 use crate::identifiers::{RunNumber, WorkerName};
 pub use cause::Cause;
+pub use hazards::{Hazard, HazardKind, hazards, of_crash_points};
 pub use repair::Repair;
 pub use search::{Proof, Search, steers, suspects};
 pub use settling::{changes_state, settled};
 
 use crate::observations::{Experiment, Iteration, Rehearsal, WhileRunning, WorkerFacts, WorkerObservation};
+
+/// Replays that are asked for at a time: they mostly wait, so that a few take hardly longer than one.
+const AT_ONCE: usize = 3;
 
 /// What becomes of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

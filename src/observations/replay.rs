@@ -12,6 +12,9 @@ pub struct Experiment {
     pub run: RunNumber,
     /// What of it is carried out.
     pub edit: Edit,
+    /// Whether the last run is made once more, whole, when that has ended.
+    #[serde(default)]
+    pub rerun: bool,
     /// Statements that are tried one after another when it has ended, until every worker of `mends` works.
     pub repairs: Vec<Vec<String>>,
 }
@@ -26,6 +29,8 @@ pub enum Edit {
     UpTo(u32),
     /// All but these.
     Without(Vec<u32>),
+    /// Those up to this one, after which the connection is lost, as with a client that dies.
+    CutAfter(u32),
 }
 
 /// What a replay showed.
@@ -35,6 +40,9 @@ pub struct Replay {
     pub experiment: Experiment,
     /// Every worker after its last run.
     pub workers: Vec<WorkerObservation>,
+    /// Every worker after that run was made once more.
+    #[serde(default)]
+    pub rerun: Option<Vec<WorkerObservation>>,
     /// What became of them after each repair, in the order in which they were tried.
     pub trials: Vec<Trial>,
 }

@@ -49,6 +49,8 @@ pub struct Overrides {
     pub no_cache: bool,
     /// Whether nothing is replayed.
     pub no_replay: bool,
+    /// Whether the script is cut off in copies.
+    pub crash_points: bool,
 }
 
 /// Everything that a rehearsal needs to be told.
@@ -68,6 +70,8 @@ pub struct Plan {
     pub sure: usize,
     /// Whether the rehearsal is replayed to find out why a worker is broken.
     pub replay: bool,
+    /// Whether the first run is cut off after each of its statements, in copies.
+    pub crash_points: bool,
     places: Places,
 }
 
@@ -198,7 +202,8 @@ impl Builder<'_> {
                 .collect(),
         };
         let (cache, replay) = (!overrides.no_cache, !overrides.no_replay);
-        Ok(Plan { sandbox, seed, cache, workers, runs, sure, replay, places })
+        let crash_points = overrides.crash_points || file.hazards.crash_points;
+        Ok(Plan { sandbox, seed, cache, workers, runs, sure, replay, crash_points, places })
     }
 
     /// The dumps that a flag names, else the file, else the default where it exists.

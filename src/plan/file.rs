@@ -29,6 +29,16 @@ pub struct RehearsalFile {
     pub worker: Vec<WorkerEntry>,
     /// An outage as it happened: the runs one by one.
     pub run: Vec<RunEntry>,
+    /// What is tried beyond the runs.
+    pub hazards: HazardsSection,
+}
+
+/// `[hazards]`
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HazardsSection {
+    /// Whether the first run is cut off after each of its statements, in copies. Default: false.
+    pub crash_points: bool,
 }
 
 /// `[clone]`

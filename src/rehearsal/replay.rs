@@ -8,9 +8,10 @@ use crate::failure::Failure;
 use crate::identifiers::RunNumber;
 use crate::observations::{Edit, Experiment, Replay, Statement, Trial, WorkerObservation};
 use crate::plan::Plan;
+use crate::programs::BoxFuture;
 use crate::progress::Progress;
 use crate::sandbox::{BackendChoice, Scope};
-use crate::tap::{Coming, Decision, Orders, Recording};
+use crate::tap::{At, Boundary, Coming, Decision, Next, Orders, Recording};
 use crate::verdict;
 
 /// What a run was, for those who make it again.
@@ -57,13 +58,19 @@ impl<'a> Replayer<'a> {
             let (run, _) = stage.run(spec, orders, &progress).await?;
             workers = run.workers;
         }
+        let mut rerun = None;
+        if let Some(spec) =
+            self.plan.runs.iter().find(|spec| experiment.rerun && spec.number == experiment.run)
+        {
+            rerun = Some(stage.run(spec, Orders::default(), &progress).await?.0.workers);
+        }
         let mut trials = Vec::new();
         for sql in &experiment.repairs {
             let error = stage.carry_out(sql).await.err().map(|failure| failure.message);
             trials.push(Trial { sql: sql.clone(), error, workers: stage.check().await });
         }
         stage.strike().await;
-        Ok(Some(Replay { experiment, workers, trials }))
+        Ok(Some(Replay { experiment, workers, rerun, trials }))
     }
 }
 
@@ -77,8 +84,10 @@ pub(super) fn on_backend(plan: &Plan, backend: &str) -> Plan {
 /// Which statements of a run are carried out. A statement is known by its text and by how many there were of it
 /// before; one that was never sent before by its place.
 fn orders(edit: &Edit, known: &Known) -> Orders {
-    if *edit == Edit::Whole {
-        return Orders::default();
+    match edit {
+        Edit::Whole => return Orders::default(),
+        Edit::CutAfter(last) => return Orders { boundary: Some(Arc::new(Cut(*last))), ..Orders::default() },
+        Edit::UpTo(_) | Edit::Without(_) => {}
     }
     let suspects = verdict::suspects(known.statements);
     let mut numbers: HashMap<(String, u32), u32> = HashMap::new();
@@ -86,7 +95,7 @@ fn orders(edit: &Edit, known: &Known) -> Orders {
     for (seen, statement) in known.recording.statements.iter().zip(known.statements) {
         numbers.insert((seen.text.clone(), seen.occurrence), seen.index);
         let carried_out = match edit {
-            Edit::Whole => true,
+            Edit::Whole | Edit::CutAfter(_) => true,
             // What had no effect would only do harm in a run that ends early.
             Edit::UpTo(last) => {
                 verdict::steers(statement) || (seen.index <= *last && suspects.contains(&seen.index))
@@ -99,7 +108,7 @@ fn orders(edit: &Edit, known: &Known) -> Orders {
     }
     let beyond = match edit {
         Edit::UpTo(last) => *last,
-        Edit::Whole | Edit::Without(_) => u32::MAX,
+        Edit::Whole | Edit::Without(_) | Edit::CutAfter(_) => u32::MAX,
     };
     let decide = move |coming: &Coming<'_>| {
         let number = numbers.get(&(coming.text.to_owned(), coming.occurrence)).copied();
@@ -111,4 +120,14 @@ fn orders(edit: &Edit, known: &Known) -> Orders {
         }
     };
     Orders { decide: Some(Arc::new(decide)), boundary: None }
+}
+
+/// Loses every connection after a statement.
+struct Cut(u32);
+
+impl Boundary for Cut {
+    fn reached(&self, at: At) -> BoxFuture<'_, Next> {
+        let next = if at.index >= self.0 { Next::Cut } else { Next::Go };
+        Box::pin(std::future::ready(next))
+    }
 }

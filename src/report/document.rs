@@ -8,7 +8,7 @@ use crate::observations::{
 };
 use crate::state::Change;
 use crate::verdict;
-use crate::verdict::{Cause, Judged, Meanwhile, Outcome, Proof, Reason, Status, Verdict};
+use crate::verdict::{Cause, Hazard, Judged, Meanwhile, Outcome, Proof, Reason, Status, Verdict};
 
 /// Version of the document's form.
 const REPORT_VERSION: u32 = 1;
@@ -34,8 +34,8 @@ pub struct Document {
     pub runs: Vec<RunEntry>,
     /// When the state no longer changed; null: it changed to the last.
     pub settled: Option<Settled>,
-    /// What nearly went wrong; not observed yet.
-    pub hazards: Vec<serde_json::Value>,
+    /// What nearly went wrong.
+    pub hazards: Vec<Hazard>,
 }
 
 /// Before the first run.
@@ -266,7 +266,7 @@ pub fn document(rehearsal: &Rehearsal, judged: &Verdict) -> Document {
             })
             .collect(),
         settled: verdict::settled(rehearsal).map(|after_run| Settled { after_run }),
-        hazards: Vec::new(),
+        hazards: verdict::hazards(rehearsal),
     }
 }
 

@@ -36,9 +36,22 @@ pub fn render(document: &Document, width: usize) -> String {
     }
     table::render(&mut text, document, width);
     paragraphs::render(&mut text, document, width);
+    hazards(&mut text, document, width);
     text.push('\n');
     let _ = writeln!(text, "{}", closing_line(document));
     text
+}
+
+/// What nearly went wrong.
+fn hazards(text: &mut String, document: &Document, width: usize) {
+    for hazard in &document.hazards {
+        let at = hazard.line.map(|line| format!(", line {line}")).unwrap_or_default();
+        let label = painted(UNEASY, &format!("hazard in run {}{at}", hazard.run));
+        let _ = writeln!(text, "\n{label}");
+        for line in textwrap::wrap(&hazard.message, width.saturating_sub(2)) {
+            let _ = writeln!(text, "  {line}");
+        }
+    }
 }
 
 /// Entries of a list that are shown of what the clone lacks.

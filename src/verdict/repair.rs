@@ -6,12 +6,11 @@ use crate::identifiers::{RoleName, RunNumber, WorkerName, quote_literal, written
 use crate::observations::{Edit, Experiment, Rehearsal, RunObservation, WorkerObservation};
 use crate::state::{Change, ChangeKind, undo};
 
+use super::AT_ONCE;
 use super::cause::Cause;
 
 /// SQLSTATE `too_many_connections`.
 const TOO_MANY: &str = "53300";
-/// Candidates that are tried at a time.
-const AT_ONCE: usize = 3;
 /// Candidates that are tried at all.
 const MOST: usize = 16;
 /// Privileges that are tried one by one.
@@ -52,7 +51,7 @@ pub(super) fn mending(rehearsal: &Rehearsal, worker: &WorkerName, cause: &Cause)
     if untried.is_empty() {
         return Mending::NotFound;
     }
-    let experiment = |sql| Experiment { run: cause.run, edit: Edit::Whole, repairs: vec![sql] };
+    let experiment = |sql| Experiment { run: cause.run, edit: Edit::Whole, rerun: false, repairs: vec![sql] };
     Mending::Ask(untried.into_iter().take(AT_ONCE).map(experiment).collect())
 }
 

@@ -2,10 +2,9 @@
 //!
 //! Pure: what is known is given, and either the answer or the next questions come back.
 
+use super::AT_ONCE;
 use crate::observations::{Edit, Statement};
 
-/// Replays that are asked for at a time: they mostly wait, so that a few take hardly longer than one.
-const AT_ONCE: usize = 3;
 /// Statements that are left out one by one when halving has led nowhere.
 const ONE_BY_ONE: usize = 32;
 
@@ -202,7 +201,7 @@ mod tests {
                     .iter()
                     .copied()
                     .filter(|one| match &edit {
-                        Edit::Whole => true,
+                        Edit::Whole | Edit::CutAfter(_) => true,
                         Edit::UpTo(last) => one <= last,
                         Edit::Without(left_out) => !left_out.contains(one),
                     })

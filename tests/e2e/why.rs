@@ -18,6 +18,8 @@ pub const TESTS: &[Test] = &[
     ("why::passwords_are_masked", passwords_are_masked),
     ("why::nothing_is_replayed_where_nobody_wants_it", nothing_is_replayed_where_nobody_wants_it),
     ("why::a_person_reads_the_line_and_the_repair", a_person_reads_the_line_and_the_repair),
+    ("why::a_script_cut_off_in_the_middle_is_a_hazard", a_script_cut_off_in_the_middle_is_a_hazard),
+    ("why::what_cannot_be_run_twice_is_a_hazard", what_cannot_be_run_twice_is_a_hazard),
     ("why::a_script_that_goes_on_changing_things_is_run_on", a_script_that_goes_on_changing_things_is_run_on),
 ];
 
@@ -181,4 +183,41 @@ fn a_script_that_goes_on_changing_things_is_run_on(backend: Backend) -> Result<(
     same("runs that were asked for", runs(&report), 2)?;
     let report = rehearsal.report(backend, &["s.sql", "--runs", "2", "--max-runs", "3"], 0)?;
     same("runs at most", runs(&report), 3)
+}
+
+/// The hazards of a report: kind, statement and message.
+fn hazards(report: &Value) -> Vec<(String, Option<u64>, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let all = report["hazards"].as_array().into_iter().flatten();
+    all.map(|one| (text(&one["kind"]), one["statement"].as_u64(), text(&one["message"]))).collect()
+}
+
+fn a_script_cut_off_in_the_middle_is_a_hazard(backend: Backend) -> Result<(), Failed> {
+    let revoke_and_grant =
+        "REVOKE SELECT ON public.orders FROM svc_reader;\nGRANT SELECT ON public.orders TO svc_reader;\n";
+    let rehearsal = shop();
+    rehearsal.file("s.sql", revoke_and_grant);
+    rehearsal.file("one.sql", &format!("BEGIN;\n{revoke_and_grant}COMMIT;\n"));
+    let report = rehearsal.report(backend, &["s.sql", "--runs", "1"], 0)?;
+    same("unless it is asked for", hazards(&report), vec![])?;
+    let report = rehearsal.report(backend, &["s.sql", "--runs", "1", "--crash-points"], 0)?;
+    let found = hazards(&report);
+    same("hazards", found.len(), 1)?;
+    for (kind, statement, message) in &found {
+        same("kind", kind.as_str(), "crash_point")?;
+        same("statement", *statement, Some(1))?;
+        for text in ["reader", "permission denied for table orders", "a whole rerun mends it"] {
+            same(message, message.contains(text), true)?;
+        }
+    }
+    let report = rehearsal.report(backend, &["one.sql", "--runs", "1", "--crash-points"], 0)?;
+    same("in one transaction", hazards(&report), vec![])
+}
+
+fn what_cannot_be_run_twice_is_a_hazard(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = shop();
+    rehearsal.file("s.sql", "SELECT 1;\nCREATE TABLE public.a (id int);\n");
+    let report = rehearsal.report(backend, &["s.sql", "--runs", "3"], 1)?;
+    let found: Vec<_> = hazards(&report).into_iter().map(|(kind, at, _)| (kind, at)).collect();
+    same("hazards", found, vec![("not_repeatable".to_owned(), Some(2))])
 }
