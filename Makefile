@@ -28,6 +28,7 @@ bench: ## thirdrun against a bare server, side by side
 	@benches/run
 	@benches/clones
 	$(CARGO) bench --locked --bench rows
+	$(CARGO) bench --locked --bench state
 	$(CARGO) bench --locked --bench tap
 
 images: ## build the images of PostgreSQL 13, 15, 17 and 18 from Debian's packages

@@ -88,12 +88,10 @@ fn line(change: &Change) -> String {
     let kind = serde_json::to_value(change.kind).unwrap();
     let role = change.role.as_ref().map_or("-", RoleName::as_str);
     let mark = if undo(change).is_some() { "" } else { " [no undo]" };
-    format!(
-        "  {} | {} | {role} | {}{mark}",
-        kind.as_str().unwrap(),
-        change.object,
-        change.detail.replace('\n', " ")
-    )
+    let detail = change.detail.replace('\n', " ");
+    format!("  {} | {} | {role} | {detail}{mark}", kind.as_str().unwrap(), change.object)
+        .trim_end()
+        .to_owned()
 }
 
 /// Runs statement by statement: some may not stand in a string with others.

@@ -97,10 +97,7 @@ impl Diff<'_> {
                 Pair::Recreated((oid, _, _), was, _, is) => {
                     let again = again(self.before, oid, was);
                     if self.went_with_column(oid) {
-                        self.common(
-                            &Object { owner: None, ..object(was) },
-                            &Object { owner: None, ..object(is) },
-                        );
+                        self.owned_sequence(was, is);
                         continue;
                     }
                     self.recreated(oid, &object(was), &object(is), again);
@@ -330,9 +327,16 @@ impl Diff<'_> {
         if std::sync::Arc::ptr_eq(&before.positions, &after.positions) {
             return;
         }
-        for (oid, last) in after.positions.iter() {
-            let (Some(sequence), Some(was)) = (after.tables.sequences.oid(*oid), before.positions.get(oid))
-            else {
+        for (oid, was) in before.positions.iter() {
+            let Some(sequence) = after.tables.sequences.oid(*oid) else { continue };
+            // One that has given no value yet, or again none, begins with its first.
+            let Some(last) = after.positions.get(oid) else {
+                let (name, label) = (after.relation_sql(*oid), after.relation_label(*oid));
+                let undo =
+                    format!("SELECT pg_catalog.setval({}, {was})", crate::identifiers::quote_literal(&name));
+                let detail = from_to(was, "its beginning");
+                self.tell(Place::Changed(ALTERED), ChangeKind::SequenceMovedBack, label, detail)
+                    .undone_by([undo]);
                 continue;
             };
             let forward = sequence.increment > 0;
