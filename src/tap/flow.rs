@@ -176,7 +176,7 @@ impl Link {
     fn is_blocked(&self, side: Side) -> bool {
         self.cutting
             || match side {
-                Side::Up => self.hold.is_some() || self.phase == Phase::Encryption,
+                Side::Up => self.hold.is_some() || self.draining || self.phase == Phase::Encryption,
                 Side::Down => {
                     self.hold.as_ref().is_some_and(|hold| !hold.idle)
                         || self.copy_skipped.as_ref().is_some_and(|copy| copy.shown && copy.ended.is_none())
