@@ -131,6 +131,8 @@ pub(super) struct Link {
     orders: (u64, Orders),
     pub(super) hold: Option<Hold>,
     pub(super) copy_skipped: Option<CopySkipped>,
+    /// A boundary waits until what is in flight is answered.
+    pub(super) draining: bool,
     /// The connection ends as soon as what is on its way to the server is there.
     pub(super) cutting: bool,
 }
@@ -167,6 +169,7 @@ impl Link {
             orders: (0, Orders::default()),
             hold: None,
             copy_skipped: None,
+            draining: false,
             cutting: false,
         }
     }

@@ -46,8 +46,13 @@ impl Link {
         }
         if let Some(last) = &self.last {
             self.shared.journal.settle(last.slot, status != b'I');
-            self.reach(true);
-            self.last = None;
+            // Drivers close statements right behind the last use: nothing more of the client goes on, and once that
+            // is answered the server is idle.
+            self.draining = last.due && self.only_trifles_follow();
+            if !self.draining {
+                self.reach(true);
+                self.last = None;
+            }
         }
         Verdict::Pass
     }
@@ -124,6 +129,15 @@ impl Link {
         let future = Box::pin(async move { boundary.reached(at).await });
         let counted = self.shared.holds.one();
         self.hold = Some(Hold { future, questions: receiver, idle, after, _counted: counted });
+    }
+
+    /// What is in flight runs nothing, and the server will say that it is ready.
+    fn only_trifles_follow(&self) -> bool {
+        matches!(self.queue.back(), Some(Expect::Sync))
+            && self
+                .queue
+                .iter()
+                .all(|expect| matches!(expect, Expect::Short | Expect::CopyEnd | Expect::Sync))
     }
 
     /// Nothing but the end of the pipeline is behind what was just answered.

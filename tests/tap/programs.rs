@@ -282,7 +282,9 @@ async fn psycopg(stage: Stage) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tap/application.py");
     stage.begin(Orders::default());
     let output = stage.program(python.to_str().unwrap()).arg(script).output().await.unwrap();
-    assert_eq!((text(&output.stdout), text(&output.stderr)), ("26\n".to_owned(), String::new()));
+    // It may say that it ignores errors of a pipeline that was given up, as it does without the tap.
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "26\n");
     assert_psycopg(&lines(&stage.tap.end()));
 }
 
@@ -306,7 +308,9 @@ async fn psycopg_with_boundaries(stage: Stage) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tap/application.py");
     stage.begin(Orders { decide: None, boundary: Some(std::sync::Arc::new(Asks)) });
     let output = stage.program(python.to_str().unwrap()).arg(script).output().await.unwrap();
-    assert_eq!((text(&output.stdout), text(&output.stderr)), ("26\n".to_owned(), String::new()));
+    // It may say that it ignores errors of a pipeline that was given up, as it does without the tap.
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "26\n");
     stage.tap.boundaries_done().await;
     assert_psycopg(&lines(&stage.tap.end()));
 }
