@@ -5,14 +5,15 @@
 //! and the same bytes of report. Times are milliseconds; those of a run count from the start of its
 //! script.
 
+mod change;
 mod replay;
 
 use serde::{Deserialize, Serialize};
 
+pub use change::{Change, ChangeKind, undo};
 pub use replay::{Edit, Experiment, Replay, Trial};
 
 use crate::identifiers::{RoleName, RunNumber, SqlState, WorkerName};
-use crate::state::Change;
 
 /// Everything that one rehearsal showed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

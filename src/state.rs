@@ -10,7 +10,6 @@ mod access;
 mod acl;
 mod ask;
 mod catalogs;
-mod change;
 mod changes;
 mod definitions;
 mod fields;
@@ -24,9 +23,9 @@ mod tables;
 mod watcher;
 mod why;
 
+pub use crate::observations::{Change, ChangeKind, undo};
 pub use access::access_changes;
 pub use ask::Ask;
-pub use change::{Change, ChangeKind, undo};
 pub use changes::changes;
 pub use snapshot::Snapshot;
 pub use watcher::Watcher;

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::identifiers::{RoleName, RunNumber, SqlState, WorkerName};
 use crate::observations::{
-    CloneFacts, Ending, Failure, Probe, Rehearsal, RunObservation, SandboxFacts, Statement, WorkerObservation,
+    Change, CloneFacts, Ending, Failure, Probe, Rehearsal, RunObservation, SandboxFacts, Statement,
+    WorkerObservation,
 };
-use crate::state::Change;
 use crate::verdict;
 use crate::verdict::{Cause, Hazard, Judged, Meanwhile, Outcome, Proof, Reason, Status, Verdict};
 

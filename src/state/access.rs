@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::acl::{Kind, Privileges};
 use super::catalogs::Catalog;
-use super::change::{Change, ChangeKind};
 use super::objects::{self, Guarded};
 use super::reach::{Memberships, Reach};
 use super::snapshot::Snapshot;
 use super::tables::{Difference, Table, differences};
 use super::why::paths;
 use crate::identifiers::{RoleName, written_identifier};
+use crate::observations::{Change, ChangeKind};
 
 /// What the roles that can log in, and are there on both sides, can do on one side only. Superusers can do
 /// everything, so of them it is told only where one is a superuser no longer, or only now.

@@ -16,10 +16,10 @@ mod server;
 use std::collections::HashMap;
 
 use super::catalogs::Catalog;
-use super::change::{Change, ChangeKind};
 use super::snapshot::Snapshot;
 use super::tables::{Difference, Key, Table, differences};
 use crate::identifiers::RoleName;
+use crate::observations::{Change, ChangeKind};
 
 /// What differs between two states: first what was made, in the order of its making, then what was changed, then
 /// what is gone. Taking them back from the last to the first finds everything there that it needs.

@@ -5,9 +5,9 @@ mod words;
 
 use crate::identifiers::{RoleName, RunNumber};
 use crate::observations::{
-    Ending, Failure, FailureKind, Rehearsal, RunObservation, Statement, WorkerFacts, WorkerObservation,
+    Change, ChangeKind, Ending, Failure, FailureKind, Rehearsal, RunObservation, Statement, WorkerFacts,
+    WorkerObservation,
 };
-use crate::state::{Change, ChangeKind};
 
 use super::Status;
 use super::cause::Cause;

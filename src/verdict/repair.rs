@@ -3,8 +3,9 @@
 //! Pure: it says what to try next and what the trials have shown.
 
 use crate::identifiers::{RoleName, RunNumber, WorkerName, quote_literal, written_identifier};
-use crate::observations::{Edit, Experiment, Rehearsal, RunObservation, WorkerObservation};
-use crate::state::{Change, ChangeKind, undo};
+use crate::observations::{
+    Change, ChangeKind, Edit, Experiment, Rehearsal, RunObservation, WorkerObservation, undo,
+};
 
 use super::AT_ONCE;
 use super::cause::Cause;

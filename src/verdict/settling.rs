@@ -1,8 +1,7 @@
 //! Whether the state still changes from run to run.
 
 use crate::identifiers::RunNumber;
-use crate::observations::Rehearsal;
-use crate::state::{Change, ChangeKind};
+use crate::observations::{Change, ChangeKind, Rehearsal};
 
 /// Whether changes are more than the same things made anew.
 pub fn changes_state(changes: &[Change]) -> bool {

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::super::catalogs::{Catalog, Constraint, Index, Policy, Rule, Trigger};
-use super::super::change::{Change, ChangeKind};
 use super::super::snapshot::Snapshot;
 use super::{ALTERED, Diff, Pair, Place, RENAMED, from_to};
 use crate::identifiers::written_identifier;
+use crate::observations::{Change, ChangeKind};
 
 /// What is told of something that belongs to a table.
 struct Part<'a> {

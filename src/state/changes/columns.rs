@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use super::super::acl::Kind;
 use super::super::catalogs::{Catalog, Column};
-use super::super::change::ChangeKind;
 use super::super::snapshot::Snapshot;
 use super::super::tables::Difference;
 use super::privileges::On;
 use super::{ALTERED, Diff, Place, RENAMED_COLUMN, differences, from_to};
 use crate::identifiers::written_identifier;
+use crate::observations::ChangeKind;
 
 /// The OID and the expression of each column's default.
 type Defaults<'a> = HashMap<(u32, u32), (u32, i64)>;

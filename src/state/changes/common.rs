@@ -1,11 +1,11 @@
 //! What changes in every kind of object in the same way: whether it is there, its name, schema, owner, privileges.
 
 use super::super::acl::{Acl, Kind};
-use super::super::change::ChangeKind;
 use super::super::snapshot::Snapshot;
 use super::privileges::On;
 use super::{Diff, MOVED, Place, RENAMED, from_to};
 use crate::identifiers::written_identifier;
+use crate::observations::ChangeKind;
 
 /// An object as one of the two states has it.
 pub(super) struct Object<'a> {

@@ -2,13 +2,13 @@
 
 use super::super::acl::Kind;
 use super::super::catalogs::{Catalog, EnumLabel, Function, Type};
-use super::super::change::ChangeKind;
 use super::super::labels::function_word;
 use super::super::snapshot::Snapshot;
 use super::super::tables::{Difference, differences};
 use super::common::{Object, PG_PROC, PG_TYPE};
 use super::{ALTERED, Diff, Pair, Place, from_to, listed};
 use crate::identifiers::{quote_literal, written_identifier};
+use crate::observations::ChangeKind;
 
 fn object<'a>(state: &Snapshot, function: &'a Function) -> Object<'a> {
     let signature = state.function_signature(function);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::super::acl::{Acl, Grant, Kind, Privileges};
 use super::super::catalogs::Catalog;
-use super::super::change::ChangeKind;
 use super::{Diff, PRIVILEGES, Place, from_to};
+use crate::observations::ChangeKind;
 
 /// What privileges are on: in words, and behind `ON`, where `{}` is the list of privileges.
 pub(super) struct On {

@@ -2,12 +2,12 @@
 
 use super::super::acl::Kind;
 use super::super::catalogs::{Catalog, Inheritance, Relation};
-use super::super::change::ChangeKind;
 use super::super::labels::relation_word;
 use super::super::snapshot::Snapshot;
 use super::super::tables::{Difference, differences};
 use super::common::{Object, PG_CLASS};
 use super::{ALTERED, Diff, Pair, Place, from_to, listed};
+use crate::observations::ChangeKind;
 
 /// A sequence whose rest is less than this part of its whole is near its end.
 const REST: f64 = 0.1;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::super::catalogs::{Catalog, Member, Role, RoleSettings};
-use super::super::change::ChangeKind;
 use super::super::tables::{Difference, differences};
 use super::{ALTERED, Diff, Pair, Place, RENAMED_SCHEMA, from_to};
 use crate::identifiers::{RoleName, quote_literal, written_identifier};
+use crate::observations::ChangeKind;
 
 /// Each attribute by the word that gives it (PostgreSQL manual, CREATE ROLE).
 fn attributes(role: &Role) -> [(&'static str, bool); 7] {

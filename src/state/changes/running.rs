@@ -1,9 +1,9 @@
 //! What was left running or lying about.
 
-use super::super::change::ChangeKind;
 use super::super::running::Locked;
 use super::{Diff, Place};
 use crate::identifiers::{quote_literal, written_identifier};
+use crate::observations::ChangeKind;
 
 impl Diff<'_> {
     pub(super) fn running(&mut self) {

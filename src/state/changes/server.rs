@@ -7,12 +7,12 @@ use super::super::catalogs::{
     Catalog, Database, EventTrigger, Extension, ForeignServer, ForeignWrapper, Language, Publication, Schema,
     Subscription, Tablespace,
 };
-use super::super::change::ChangeKind;
 use super::super::tables::{Difference, Table, differences};
 use super::common::Object;
 use super::roles::setting_sql;
 use super::{ALTERED, Diff, Pair, Place, from_to};
 use crate::identifiers::written_identifier;
+use crate::observations::ChangeKind;
 
 /// A row as an object that is in no schema.
 trait Plain {

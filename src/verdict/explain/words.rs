@@ -1,7 +1,7 @@
 //! Changes in words, each as what a statement did: `it takes INSERT on table sales.orders from writers`.
 
 use crate::identifiers::RoleName;
-use crate::state::{Change, ChangeKind};
+use crate::observations::{Change, ChangeKind};
 
 /// Changes of the same kind on the same thing, told as one.
 pub(super) fn told(changes: &[&Change]) -> Vec<String> {

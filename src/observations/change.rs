@@ -19,7 +19,7 @@ pub struct Change {
     pub statement: Option<u32>,
     /// The statements that take it back, where there are some.
     #[serde(skip)]
-    pub(super) undo: Option<Vec<String>>,
+    pub(crate) undo: Option<Vec<String>>,
 }
 
 /// The statements that take a change back, to be carried out by a superuser in the state after it; none where no
