@@ -227,7 +227,7 @@ impl Failure {
 }
 
 /// What to type where a sandbox has no room left.
-const NO_ROOM: &str = "a sandbox lies in memory (/dev/shm, in Docker 4 GB of it), or in TMPDIR where that is too \
+pub const NO_ROOM: &str = "a sandbox lies in memory (/dev/shm, in Docker 4 GB of it), or in TMPDIR where that is too \
                        small: make room there, or ask for fewer rows under [data]";
 
 /// SQLSTATE `disk_full`.

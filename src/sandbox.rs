@@ -357,9 +357,20 @@ impl Sandbox {
 
     /// What the server's log says of the last of its processes that a signal ended, if one did.
     pub async fn crash(&self) -> Option<String> {
+        self.logged("was terminated by signal").await
+    }
+
+    /// What the server's log says of a disk on which there was no room, if it does.
+    pub async fn disk_full(&self) -> Option<String> {
+        self.logged("No space left on device").await
+    }
+
+    /// The last line of the server's log that says this.
+    async fn logged(&self, what: &str) -> Option<String> {
         let log = self.backend.log_tail().await;
-        let line = log.lines().rev().find(|line| line.contains("was terminated by signal"))?;
-        Some(line.split_once("LOG:").map_or(line, |(_, said)| said).trim().to_owned())
+        let line = log.lines().rev().find(|line| line.contains(what))?;
+        let said = ["LOG:", "PANIC:", "ERROR:", "FATAL:"].iter().find_map(|word| line.split_once(word));
+        Some(said.map_or(line, |(_, said)| said).trim().to_owned())
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a plan to a sandbox that has the clone: made of the dumps, or started from one that was kept.
 
 use crate::dump::{Content, DumpFile, PlainDump};
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, NO_ROOM};
 use crate::observations::CloneFacts;
 use crate::plan::Plan;
 use crate::programs::Place;
@@ -44,7 +44,10 @@ pub(super) async fn ready(
     };
     let root = match sandbox.first_session().await {
         Some(root) => root,
-        None => sandbox.superuser_session().await?,
+        None => match sandbox.superuser_session().await {
+            Ok(root) => root,
+            Err(error) => return Err(with_log(error.into(), &sandbox).await),
+        },
     };
     let logins = provide_passwords(&plan.seed, &root).await;
     root.close().await;
@@ -128,6 +131,9 @@ fn first_with_rows(contents: &str) -> Option<String> {
 async fn with_log(failure: Failure, sandbox: &Sandbox) -> Failure {
     if let Some(log) = sandbox.log_if_gone().await {
         return failure.hint(format!("the server itself has ended; the end of its log:\n{log}"));
+    }
+    if let Some(line) = sandbox.disk_full().await {
+        return failure.hint(format!("the server says: {line}")).hint(NO_ROOM);
     }
     match sandbox.crash().await {
         Some(line) => failure.hint(format!("the server says: {line}")).hint(

@@ -38,8 +38,22 @@ pub fn render(document: &Document, width: usize) -> String {
     paragraphs::render(&mut text, document, width);
     hazards(&mut text, document, width);
     text.push('\n');
+    settled(&mut text, document);
     let _ = writeln!(text, "{}", closing_line(document));
     text
+}
+
+/// Whether a script that was run again and again still changes something.
+fn settled(text: &mut String, document: &Document) {
+    let [first, .., last] = document.runs.as_slice() else { return };
+    if document.runs.iter().any(|run| run.script != first.script) {
+        return;
+    }
+    let what = match &document.settled {
+        Some(settled) => format!("the runs after run {} changed nothing more", settled.after_run),
+        None => format!("run {} still changed something: the script has not settled", last.run),
+    };
+    let _ = writeln!(text, "{}", painted(FAINT, &what));
 }
 
 /// What nearly went wrong.
