@@ -26,6 +26,21 @@ pub(super) async fn ready(
     let fingerprint = plan.cache.then(|| plan.seed.fingerprint());
     let mut sandbox = Sandbox::start(&plan.sandbox, fingerprint.as_deref(), scope, places).await?;
     let noted = sandbox.note().map(serde_json::from_str);
+    let filled = filled(plan, &mut sandbox, noted, scope, progress).await;
+    match filled {
+        Ok((clone, logins)) => Ok(Ready { sandbox, clone, logins }),
+        Err(failure) => Err(with_log(failure, &sandbox, scope).await),
+    }
+}
+
+/// Has the clone in a sandbox, unless what was noted says that it is there, and passwords for its roles.
+async fn filled(
+    plan: &Plan,
+    sandbox: &mut Sandbox,
+    noted: Option<serde_json::Result<CloneFacts>>,
+    scope: &Scope,
+    progress: &Progress,
+) -> Result<(CloneFacts, Logins), Failure> {
     let clone = match noted {
         Some(Ok(clone)) => clone,
         Some(Err(error)) => {
@@ -33,10 +48,7 @@ pub(super) async fn ready(
         }
         None => {
             progress.phase(&Phase::Seed);
-            let clone = match made(plan, &sandbox, scope).await {
-                Ok(clone) => clone,
-                Err(failure) => return Err(with_log(failure, &sandbox).await),
-            };
+            let clone = made(plan, sandbox, scope).await?;
             let note = serde_json::to_string(&clone).map_err(|error| Failure::defect(&error.to_string()))?;
             sandbox.keep(&plan.sandbox, note, scope).await?;
             clone
@@ -44,14 +56,11 @@ pub(super) async fn ready(
     };
     let root = match sandbox.first_session().await {
         Some(root) => root,
-        None => match sandbox.superuser_session().await {
-            Ok(root) => root,
-            Err(error) => return Err(with_log(error.into(), &sandbox).await),
-        },
+        None => sandbox.superuser_session().await?,
     };
     let logins = provide_passwords(&plan.seed, &root).await;
     root.close().await;
-    Ok(Ready { logins: logins?, sandbox, clone })
+    Ok((clone, logins?))
 }
 
 /// Makes the clone of the dumps.
@@ -128,9 +137,14 @@ fn first_with_rows(contents: &str) -> Option<String> {
 }
 
 /// A failure while the server is gone, or has lost a process, is explained by the server's log.
-async fn with_log(failure: Failure, sandbox: &Sandbox) -> Failure {
+async fn with_log(failure: Failure, sandbox: &Sandbox, scope: &Scope) -> Failure {
     if let Some(log) = sandbox.log_if_gone().await {
         return failure.hint(format!("the server itself has ended; the end of its log:\n{log}"));
+    }
+    // A server whose disk is full cannot even write so into its log.
+    if scope.is_full() {
+        let full = format!("{}: No space left on device", scope.directory().display());
+        return failure.hint(full).hint(NO_ROOM);
     }
     if let Some(line) = sandbox.disk_full().await {
         return failure.hint(format!("the server says: {line}")).hint(NO_ROOM);

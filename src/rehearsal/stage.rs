@@ -126,7 +126,14 @@ impl<'a> Stage<'a> {
         progress.phase(&Phase::After { run: spec.number, of });
         let workers = self.crew.end_shift(shift).await?;
         // What it left in the background may have gone on to send statements until now.
-        let recording = self.tap.as_ref().map(Tap::end).unwrap_or_default();
+        let recording = match &self.tap {
+            Some(tap) => {
+                // psql does not wait for what follows on its last statement.
+                tap.boundaries_done().await;
+                tap.end()
+            }
+            None => Recording::default(),
+        };
         result.statements = runs::statements(spec, &recording);
         let observation = RunObservation {
             run: spec.number,

@@ -21,6 +21,9 @@ use crate::identifiers::SessionId;
 pub(super) const PREFIX: &str = "thirdrun-";
 /// The lock file in a sandbox directory.
 pub(super) const LOCK: &str = "lock";
+/// Free bytes below which a server that has ended has ended for that: what it could not write whole is given back
+/// when it ends, at most about a segment of its log (PostgreSQL manual, 30.5: 16 MB).
+const FULL: u64 = 16 << 20;
 /// Free bytes that memory-backed storage must have to be preferred over a disk.
 const ROOM: u64 = 2 << 30;
 
@@ -105,6 +108,12 @@ impl Scope {
     /// Its directory.
     pub fn directory(&self) -> &Path {
         &self.0.directory
+    }
+
+    /// Whether there is no room left where its directory is.
+    pub fn is_full(&self) -> bool {
+        rustix::fs::statvfs(&self.0.directory)
+            .is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < FULL)
     }
 
     /// Whom to become before starting anything; none when thirdrun is not root.
