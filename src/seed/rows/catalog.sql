@@ -3,35 +3,41 @@
 -- few rows would mostly wait for. Nothing that a user makes has a number below 16384 (PostgreSQL's source,
 -- FirstNormalObjectId).
 
--- Tables, partitions among them.
-SELECT c.oid, n.nspname, c.relname, c.relkind, c.relispartition, pg_catalog.pg_relation_size(c.oid) > 0
-FROM pg_catalog.pg_class AS c
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.oid >= 16384
-  AND c.relkind IN ('r', 'p')
-  AND c.relpersistence <> 't'
-  AND n.nspname !~ '^pg_'
-  AND n.nspname <> 'information_schema';
+-- Schemas of users.
+SELECT n.oid, n.nspname
+FROM pg_catalog.pg_namespace AS n
+WHERE NOT pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_') AND n.nspname <> 'information_schema';
 
--- Columns.
+-- Tables, partitions among them.
+SELECT
+    c.oid, c.relnamespace, c.relname, c.relkind, c.relispartition, pg_catalog.pg_relation_size(c.oid) > 0
+FROM pg_catalog.pg_class AS c
+WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't';
+
+-- Columns of all relations.
 SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated <> ''
 FROM pg_catalog.pg_attribute AS a
-JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
-WHERE c.relkind IN ('r', 'p') AND a.attrelid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped;
+WHERE a.attrelid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped;
 
 -- Defaults.
 SELECT d.oid, d.adrelid, d.adnum, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
 FROM pg_catalog.pg_attrdef AS d;
 
--- Unique indexes; the name is that of the constraint where there is one.
+-- Unique indexes; the name is that of the constraint where there is one. Servers before 15 have no column
+-- indnullsnotdistinct, so that the name is that of the query around.
 SELECT
-    i.indrelid, c.relname, i.indkey, i.indnkeyatts, i.indisprimary,
+    i.indrelid, i.relname, i.indkey, i.indnkeyatts, i.indisprimary,
     pg_catalog.pg_get_expr(i.indexprs, i.indrelid),
     pg_catalog.pg_get_expr(i.indpred, i.indrelid),
-    pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct'
-FROM pg_catalog.pg_index AS i
-JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
-WHERE i.indrelid >= 16384 AND i.indisunique;
+    i.nulls_equal
+FROM (SELECT false AS indnullsnotdistinct) AS older
+CROSS JOIN LATERAL (
+    SELECT
+        x.indrelid, c.relname, x.indkey, x.indnkeyatts, x.indisprimary, x.indexprs, x.indpred,
+        indnullsnotdistinct AS nulls_equal
+    FROM pg_catalog.pg_index AS x
+    JOIN pg_catalog.pg_class AS c ON c.oid = x.indexrelid
+    WHERE x.indrelid >= 16384 AND x.indisunique) AS i;
 
 -- Foreign keys and checks of tables.
 SELECT

@@ -74,6 +74,7 @@ impl Scanned {
         let mut fed_by_default: Vec<(i64, i64)> = Vec::new();
         let mut defaults: BTreeMap<i64, Place> = BTreeMap::new();
         let mut extended: BTreeSet<i64> = BTreeSet::new();
+        let mut schemas: BTreeMap<i64, String> = BTreeMap::new();
         let mut query = 0;
         for message in messages {
             let line = match message {
@@ -85,21 +86,22 @@ impl Scanned {
                 _ => continue,
             };
             match query {
-                1 => scanned.class(&line)?,
-                2 => scanned.column(&line)?,
-                3 => {
+                1 => drop(schemas.insert(line.number(0)?, line.text(1))),
+                2 => scanned.class(&line, &schemas)?,
+                3 => scanned.column(&line)?,
+                4 => {
                     let place = (line.number(1)?, line.number(2)?);
                     defaults.insert(line.number(0)?, place);
                     scanned.defaults.extend(line.maybe(3).map(|text| (place, text.to_owned())));
                 }
-                4 => scanned.unique(&line)?,
-                5 => scanned.constraint(&line)?,
-                6 => scanned.sequence(&line)?,
-                7 if line.is(0, "t") => fed_by_default.push((line.number(1)?, line.number(2)?)),
-                7 if line.is(4, "e") => {
+                5 => scanned.unique(&line)?,
+                6 => scanned.constraint(&line)?,
+                7 => scanned.sequence(&line)?,
+                8 if line.is(0, "t") => fed_by_default.push((line.number(1)?, line.number(2)?)),
+                8 if line.is(4, "e") => {
                     extended.insert(line.number(1)?);
                 }
-                7 => {
+                8 => {
                     let place = (line.number(2)?, line.number(3)?);
                     scanned.feeds.entry(place).or_default().insert(line.number(1)?);
                 }
@@ -115,10 +117,14 @@ impl Scanned {
         Ok(scanned)
     }
 
-    fn class(&mut self, line: &Line) -> Result<(), RowsError> {
+    /// Takes note of a table, where its schema is one of a user.
+    fn class(&mut self, line: &Line, schemas: &BTreeMap<i64, String>) -> Result<(), RowsError> {
+        let Some(schema) = schemas.get(&line.number(1)?) else {
+            return Ok(());
+        };
         let entry = TableEntry {
             oid: line.number(0)?,
-            schema: line.text(1),
+            schema: schema.clone(),
             name: line.text(2),
             partitioned: line.is(3, "p"),
             occupied: line.is(5, "t"),
@@ -156,7 +162,7 @@ impl Scanned {
             primary: line.is(4, "t"),
             expressions: line.maybe(5).map(str::to_owned),
             predicate: line.maybe(6).map(str::to_owned),
-            nulls_equal: line.is(7, "true"),
+            nulls_equal: line.is(7, "t"),
         };
         self.uniques.entry(line.number(0)?).or_default().push(unique);
         Ok(())
