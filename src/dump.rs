@@ -10,6 +10,7 @@ mod file;
 mod psql;
 mod script;
 mod tokens;
+mod variables;
 mod words;
 
 pub use facts::{
@@ -20,4 +21,5 @@ pub use file::{Archive, Content, DumpError, DumpFile, PlainDump};
 pub use psql::Sources;
 pub use script::{Item, ItemKind, ScriptError, split, statements};
 pub use tokens::{Token, TokenKind, tokens};
+pub use variables::Variables;
 pub use words::{Word, words, words_at};

@@ -281,7 +281,10 @@ impl From<SeedError> for Failure {
                 .hint(
                     "or say dumped = \"skip\" under [data] to leave them out, dumped = \"load\" to load them",
                 ),
-            SeedError::Restore(RestoreError::Command { .. }) => failure.hint(
+            SeedError::Restore(RestoreError::NotOneRow { .. }) => {
+                failure.hint("in a new database, without rows, the query must give one row, too")
+            }
+            SeedError::Restore(RestoreError::Command { .. } | RestoreError::Program { .. }) => failure.hint(
                 "restore the file with psql into a database, and dump that with `pg_dump --schema-only`",
             ),
             SeedError::Restore(RestoreError::Truncated { .. }) => {

@@ -4,16 +4,16 @@
 //! that what is restored, and what a kept clone goes by, is the text that comes of it. Commands that are nothing but
 //! output are left out later, and those that run a program are refused there.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::script::{ItemKind, split};
-use super::tokens::{TokenKind, tokens};
+use super::script::{Item, ItemKind, split};
+use super::tokens::tokens;
+use super::variables::Variables;
 
 /// Files may include each other so deep.
 const DEPTH: usize = 16;
 /// What a text has in it that has to be looked at.
-const SIGNS: [&str; 4] = ["\\set", "\\unset", "\\i", "\\el"];
+const SIGNS: [&str; 5] = ["\\set", "\\unset", "\\i", "\\el", "\\copy"];
 
 /// A text that is made of one file, or of several.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,7 +62,8 @@ pub(super) fn expand(
     let Ok(items) = split(text) else {
         return Ok(None);
     };
-    let commands = items.iter().filter(|item| matches!(item.kind, ItemKind::Command | ItemKind::Inside));
+    let commands =
+        items.iter().filter(|item| matches!(item.kind, ItemKind::Command | ItemKind::Inside { .. }));
     if !commands.into_iter().any(|item| SIGNS.iter().any(|sign| item.text.starts_with(sign))) {
         return Ok(None);
     }
@@ -84,7 +85,9 @@ struct Expansion<'r> {
     text: String,
     line: usize,
     sources: Vec<Source>,
-    variables: BTreeMap<String, String>,
+    variables: Variables,
+    /// Whether the server is asked for some variable, which is not known before.
+    asked: bool,
 }
 
 /// One `\if` that is open.
@@ -103,7 +106,8 @@ impl<'r> Expansion<'r> {
             text: String::new(),
             line: 1,
             sources: Vec::new(),
-            variables: BTreeMap::new(),
+            variables: Variables::default(),
+            asked: false,
         }
     }
 
@@ -128,6 +132,11 @@ impl<'r> Expansion<'r> {
             let active = conditions.last().is_none_or(|condition| condition.taken);
             let (name, rest) = item.text.split_once(char::is_whitespace).unwrap_or((item.text, ""));
             match item.kind {
+                // What only the server knows cannot decide what is read.
+                ItemKind::Command if active && self.hangs_on_server(name, rest) => {
+                    self.put(path, item.line, item.text);
+                    return Ok(());
+                }
                 ItemKind::Command if self.condition(name, rest, &mut conditions) => {}
                 _ if !active => {}
                 ItemKind::Command => match name {
@@ -135,10 +144,10 @@ impl<'r> Expansion<'r> {
                     "\\set" | "\\unset" if rest.contains('`') => self.put(path, item.line, item.text),
                     "\\set" => self.set(rest),
                     "\\unset" => {
-                        self.variables.remove(rest.trim());
+                        self.variables.set(rest.trim(), None);
                     }
                     "\\i" | "\\include" | "\\ir" | "\\include_relative" => {
-                        let named = self.words(rest).concat();
+                        let named = self.variables.words(rest).concat();
                         let from = if name.starts_with("\\ir") || name.ends_with("relative") {
                             full.parent().unwrap_or(Path::new("")).to_owned()
                         } else {
@@ -146,15 +155,20 @@ impl<'r> Expansion<'r> {
                         };
                         self.include(&from.join(&named), Path::new(&named), depth)?;
                     }
+                    "\\copy" => self.copy(rest, path, &item)?,
                     _ => self.put(path, item.line, item.text),
                 },
-                ItemKind::Inside => self.put(path, item.line, item.text),
+                ItemKind::Inside { command, .. } => {
+                    let statement = self.variables.substituted(item.text);
+                    self.asked |= command.starts_with("\\gset");
+                    self.put(path, item.line, &format!("{statement} {command}"));
+                }
                 ItemKind::Statement => {
-                    let statement = self.substituted(item.text);
+                    let statement = self.variables.substituted(item.text);
                     self.put(path, item.line, &format!("{statement};"));
                 }
                 ItemKind::Copy(data) => {
-                    let statement = self.substituted(item.text);
+                    let statement = self.variables.substituted(item.text);
                     self.put(path, item.line, &format!("{statement};\n{data}\\."));
                 }
             }
@@ -171,9 +185,23 @@ impl<'r> Expansion<'r> {
         self.file(&text, full, path, depth + 1)
     }
 
+    /// `\copy table FROM 'file'`, as a `COPY` with the data of the file; any other one stays as it is, and is refused
+    /// later.
+    fn copy(&mut self, rest: &str, path: &Path, item: &Item<'_>) -> Result<(), Unread> {
+        let Some((statement, file)) = copied_file(rest) else {
+            self.put(path, item.line, item.text);
+            return Ok(());
+        };
+        let failed = |source| Unread { path: PathBuf::from(&file), source };
+        let data = (self.read)(&self.base.join(&file)).map_err(failed)?;
+        let end = if data.is_empty() || data.ends_with('\n') { "" } else { "\n" };
+        self.put(path, item.line, &format!("{statement};\n{data}{end}\\."));
+        Ok(())
+    }
+
     /// `\if` and its kin; `false` for any other command.
     fn condition(&self, name: &str, rest: &str, conditions: &mut Vec<Condition>) -> bool {
-        let holds = || truth(&self.words(rest).concat());
+        let holds = || truth(&self.variables.words(rest).concat());
         match name {
             "\\if" => {
                 let outer = conditions.last().is_none_or(|condition| condition.taken);
@@ -198,104 +226,44 @@ impl<'r> Expansion<'r> {
         true
     }
 
+    /// Whether a command has a variable in it that only the server can give.
+    fn hangs_on_server(&self, name: &str, rest: &str) -> bool {
+        let reads = ["\\set", "\\if", "\\elif", "\\i", "\\ir", "\\include", "\\include_relative"];
+        let unknown = |word: &String| word.starts_with(':') || word.starts_with("FALSE");
+        self.asked
+            && reads.contains(&name)
+            && rest.contains(':')
+            && self.variables.words(rest).iter().any(unknown)
+    }
+
     fn set(&mut self, rest: &str) {
-        let words = self.words(rest);
+        let words = self.variables.words(rest);
         if let Some((name, value)) = words.split_first() {
-            self.variables.insert(name.clone(), value.concat());
+            self.variables.set(name.clone(), Some(value.concat()));
         }
     }
+}
 
-    /// The arguments of a command, unquoted and with variables in them.
-    fn words(&self, text: &str) -> Vec<String> {
-        let (mut words, mut word) = (Vec::new(), None::<String>);
-        let mut rest = text.trim_end_matches(';');
-        while let Some(c) = rest.chars().next() {
-            let mut length = c.len_utf8();
-            if c.is_whitespace() {
-                words.extend(word.take());
-            } else if c == '\'' || c == '"' {
-                let inner = rest.get(1..).unwrap_or_default();
-                let mut at = 0;
-                while let Some(end) = inner.get(at..).and_then(|tail| tail.find(c)) {
-                    at += end + 1;
-                    if !inner.get(at..).is_some_and(|tail| tail.starts_with(c)) {
-                        break;
-                    }
-                    at += 1;
-                }
-                let quoted = inner.get(..at.saturating_sub(1)).unwrap_or_default();
-                word.get_or_insert_default().push_str(&quoted.replace(&format!("{c}{c}"), &c.to_string()));
-                length += at.max(1).min(inner.len());
-            } else if let Some((value, used)) = (c == ':').then(|| self.variable(rest)).flatten() {
-                word.get_or_insert_default().push_str(&value);
-                length = used;
-            } else {
-                word.get_or_insert_default().push(c);
-            }
-            rest = rest.get(length..).unwrap_or_default();
+/// The `COPY` that a `\copy` of a file comes to, and the file; none of a program, of psql's own input, or of output.
+fn copied_file(rest: &str) -> Option<(String, String)> {
+    let tokens = tokens(rest);
+    let from = tokens.iter().position(|token| token.is(rest, "from"))?;
+    let source = tokens.get(from + 1)?;
+    let named = source.of(rest);
+    let file = match named.strip_prefix('\'').and_then(|inner| inner.strip_suffix('\'')) {
+        Some(inner) => (inner.replace("''", "'"), source.range.end),
+        None => {
+            let bare = rest.get(source.range.start..)?.split_whitespace().next()?;
+            (bare.to_owned(), source.range.start + bare.len())
         }
-        words.extend(word);
-        words
+    };
+    let (file, end) = file;
+    let other = ["stdin", "pstdin", "program"].iter().any(|word| named.eq_ignore_ascii_case(word));
+    let options = rest.get(end..)?.trim_end().trim_end_matches(';');
+    if other || options.to_ascii_lowercase().contains("binary") {
+        return None;
     }
-
-    /// The value of `:name`, `:'name'`, `:"name"` or `:{?name}` at the beginning of a text, and how long that is.
-    fn variable(&self, text: &str) -> Option<(String, usize)> {
-        let after = text.strip_prefix(':')?;
-        if let Some(asked) = after.strip_prefix("{?") {
-            let end = asked.find('}')?;
-            let there = self.variables.contains_key(asked.get(..end)?);
-            return Some((if there { "TRUE" } else { "FALSE" }.to_owned(), end + 4));
-        }
-        let quote = after.chars().next().filter(|c| *c == '\'' || *c == '"');
-        let start = usize::from(quote.is_some());
-        let name = after.get(start..)?;
-        let end = name.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(name.len());
-        let value = self.variables.get(name.get(..end)?)?;
-        let Some(quote) = quote else {
-            return Some((value.clone(), 1 + end));
-        };
-        name.get(end..)?.starts_with(quote).then_some(())?;
-        let doubled = value.replace(quote, &format!("{quote}{quote}"));
-        // As psql writes a text with a backslash in it, whatever standard_conforming_strings is.
-        let escaped = quote == '\'' && value.contains('\\');
-        let text = if escaped {
-            format!(" E'{}'", doubled.replace('\\', "\\\\"))
-        } else {
-            format!("{quote}{doubled}{quote}")
-        };
-        Some((text, end + 3))
-    }
-
-    /// A statement with the values of variables in it, but for quotes and comments.
-    fn substituted(&self, statement: &str) -> String {
-        if self.variables.is_empty() || !statement.contains(':') {
-            return statement.to_owned();
-        }
-        let mut made = String::with_capacity(statement.len());
-        let mut at = 0;
-        let mut colon_before = None;
-        for token in tokens(statement) {
-            if token.range.start < at || token.kind != TokenKind::Sign || token.of(statement) != ":" {
-                continue;
-            }
-            // The second colon of a cast.
-            let cast = colon_before == Some(token.range.start);
-            colon_before = Some(token.range.end);
-            if cast {
-                continue;
-            }
-            let Some((value, length)) =
-                statement.get(token.range.start..).and_then(|text| self.variable(text))
-            else {
-                continue;
-            };
-            made.push_str(statement.get(at..token.range.start).unwrap_or_default());
-            made.push_str(&value);
-            at = token.range.start + length;
-        }
-        made.push_str(statement.get(at..).unwrap_or_default());
-        made
-    }
+    Some((format!("COPY {} FROM STDIN{options}", rest.get(..tokens.get(from)?.range.start)?.trim()), file))
 }
 
 /// A truth value as psql reads it: `on`, `off`, and the beginnings of `true`, `false`, `yes`, `no`; anything else is

@@ -30,8 +30,13 @@ pub enum ItemKind<'a> {
     Copy(&'a str),
     /// A backslash command of psql.
     Command,
-    /// A backslash command in the midst of a statement, such as `\gexec`; the statement is not told.
-    Inside,
+    /// A statement that a backslash command ends, such as `\gexec`.
+    Inside {
+        /// The command with its arguments.
+        command: &'a str,
+        /// Its line.
+        line: usize,
+    },
 }
 
 /// A script that ends in the middle of something.
@@ -76,9 +81,11 @@ pub fn split(text: &str) -> Result<Vec<Item<'_>>, ScriptError> {
         } else {
             let (line, start) = (cutter.line, cutter.at);
             let Some(end) = cutter.pass_statement()? else {
-                let (line, start) = (cutter.line, cutter.at);
+                let text = cutter.since(start).trim_ascii_end();
+                let (at, start) = (cutter.line, cutter.at);
                 cutter.pass_line();
-                items.push(Item { line, text: cutter.since(start).trim_end(), kind: ItemKind::Inside });
+                let command = cutter.since(start).trim_end();
+                items.push(Item { line, text, kind: ItemKind::Inside { command, line: at } });
                 continue;
             };
             let statement = cutter.text.get(start..end).unwrap_or_default().trim_ascii_end();
@@ -377,7 +384,8 @@ mod tests {
     #[test]
     fn a_command_ends_a_statement_wherever_it_stands() {
         let items = split("SELECT 'x \\y',\n 2 \\gexec\nSELECT 1;").unwrap();
-        assert_eq!((items[0].kind, items[0].line, items[0].text), (ItemKind::Inside, 2, "\\gexec"));
+        let gexec = ItemKind::Inside { command: "\\gexec", line: 2 };
+        assert_eq!((items[0].kind, items[0].line, items[0].text), (gexec, 1, "SELECT 'x \\y',\n 2"));
         assert_eq!(items[1].text, "SELECT 1");
     }
 

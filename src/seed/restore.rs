@@ -3,6 +3,7 @@
 //! Statements are sent ahead of the answers to those before them, which saves the way to the server and back.
 //! One that may need something done about it goes alone. What the clone cannot have is left out and noted.
 
+mod asked;
 mod error;
 mod outcome;
 mod transaction;
@@ -19,7 +20,7 @@ use transaction::Transactions;
 use treatment::{Treatment, Treatments};
 
 use super::{DataInDump, tablespaces};
-use crate::dump::{Item, PlainDump, Word, roles_named, split, words};
+use crate::dump::{Item, ItemKind, PlainDump, Variables, Word, roles_named, split, words};
 use crate::identifiers::{DatabaseName, RoleName};
 use crate::observations::Skipped;
 use crate::postgres::{QueryFailure, Sent, Session};
@@ -69,6 +70,12 @@ struct Restoring<'r, 'a> {
     incomplete: bool,
     /// The line on which the dump has dropped what it then makes.
     drops_until: usize,
+    /// What only the server could tell.
+    variables: Variables,
+    /// Whether a person wrote the dump, rather than `pg_dump`.
+    by_hand: bool,
+    /// Why the latest `DROP` failed of something that was not there.
+    not_dropped: Option<RestoreError>,
 }
 
 impl Restore<'_> {
@@ -85,10 +92,18 @@ impl Restore<'_> {
         self.session.run(WITH_EVENT_TRIGGERS).await.map_err(whole)?;
         let roles = super::roles(self.session).await.map_err(whole)?.into_iter().collect();
         let treatments = Treatments::new(dump, self.database, self.rows, self.roles);
-        let drops_until = outcome::drops_until(&items);
-        let under_way = VecDeque::new();
-        let mut restoring =
-            Restoring { restore: self, dump, roles, under_way, incomplete: false, drops_until };
+        let mut restoring = Restoring {
+            restore: self,
+            dump,
+            roles,
+            under_way: VecDeque::new(),
+            incomplete: false,
+            drops_until: outcome::drops_until(&items),
+            variables: Variables::default(),
+            by_hand: !error::is_dumped(&dump.text),
+            not_dropped: None,
+        };
+        restoring.connected().await?;
         restoring.all(&items, treatments).await?;
         // A dump leaves its settings behind, and may have become another role.
         self.session.run("RESET SESSION AUTHORIZATION; RESET ALL").await.map(drop).map_err(whole)
@@ -104,6 +119,17 @@ impl<'r> Restoring<'r, '_> {
     async fn all(&mut self, items: &'r [Item<'r>], mut treatments: Treatments) -> Result<(), RestoreError> {
         let mut transactions = Transactions::default();
         for item in items {
+            if let Some(text) = self.substituted(item) {
+                let item = Item { text: &text, ..*item };
+                transactions.note(&item);
+                self.wait_for(0).await?;
+                match treatments.of(&item) {
+                    Treatment::Ask(sql, prefix) => self.ask(&item, sql, &prefix).await?,
+                    Treatment::Generate(sql) => self.generate(&item, sql, &mut treatments).await?,
+                    other => self.one(&item, other).await?,
+                }
+                continue;
+            }
             let treatment = treatments.of(item);
             if matches!(treatment, Treatment::Send(_)) {
                 transactions.note(item);
@@ -112,11 +138,7 @@ impl<'r> Restoring<'r, '_> {
                 Treatment::Nothing => {}
                 Treatment::LeaveOut(skipped) => self.restore.skipped.push(skipped),
                 Treatment::End => break,
-                Treatment::NotUnderstood => {
-                    let command = item.text.split_whitespace().next().unwrap_or_default().to_owned();
-                    let (path, line) = self.dump.place(item.line);
-                    return Err(RestoreError::Command { path, line, command });
-                }
+                Treatment::NotUnderstood => return Err(self.not_understood(item)),
                 Treatment::Send(sql) => {
                     if self.names_unknown_role(item.text) {
                         self.alone(item, &sql).await?;
@@ -126,11 +148,10 @@ impl<'r> Restoring<'r, '_> {
                 }
                 Treatment::Alone(sql) => self.alone(item, &sql).await?,
                 Treatment::Tablespace { name, statement } => {
-                    self.wait_for(0).await?;
-                    let made = tablespaces::make(self.restore.session, &name, self.restore.skipped).await;
-                    made.map_err(|failure| statement_error(self.dump, Some(item), failure))?;
-                    self.alone(item, &statement).await?;
+                    self.tablespace(item, &name, &statement).await?;
                 }
+                Treatment::Ask(sql, prefix) => self.ask(item, sql, &prefix).await?,
+                Treatment::Generate(sql) => self.generate(item, sql, &mut treatments).await?,
                 Treatment::Copy(data) => {
                     self.wait_for(0).await?;
                     let copied = self.copy(item.text, data).await;
@@ -143,6 +164,27 @@ impl<'r> Restoring<'r, '_> {
             Some(line) => self.roll_back(line).await,
             None => Ok(()),
         }
+    }
+
+    fn not_understood(&self, item: &Item<'_>) -> RestoreError {
+        let (text, line) = match item.kind {
+            ItemKind::Inside { command, line } => (command, line),
+            ItemKind::Statement | ItemKind::Copy(_) => {
+                let (path, line) = self.dump.place(item.line);
+                return RestoreError::Program { path, line };
+            }
+            ItemKind::Command => (item.text, item.line),
+        };
+        let command = text.split_whitespace().next().unwrap_or_default().to_owned();
+        let (path, line) = self.dump.place(line);
+        RestoreError::Command { path, line, command }
+    }
+
+    async fn tablespace(&mut self, item: &Item<'_>, name: &str, statement: &str) -> Result<(), RestoreError> {
+        self.wait_for(0).await?;
+        let made = tablespaces::make(self.restore.session, name, self.restore.skipped).await;
+        made.map_err(|failure| statement_error(self.dump, Some(item), failure))?;
+        self.alone(item, statement).await
     }
 
     /// Ends the transaction that the file began and did not end, as psql does by ending its session.

@@ -94,39 +94,37 @@ const BEGIN: &str = "BEGIN READ WRITE; SET LOCAL search_path = ''; SET LOCAL ses
      SET LOCAL jit = off; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
      SET LOCAL synchronous_commit = off";
 
+/// Once the catalogs are read: functions in checks may rely on the path that the database has.
+const OPEN: &str = "SET LOCAL search_path TO DEFAULT; SAVEPOINT thirdrun_rows";
+
+/// Tables whose COPY is prepared at once.
+const AHEAD: usize = 64;
+
 /// Fills the tables. `client` is a superuser's session on the database.
 ///
 /// # Errors
 /// When the plan names a table that does not exist, or the session fails.
 pub async fn fill(client: &Client, plan: &RowsPlan) -> Result<RowsFilled, RowsError> {
-    let (tables, restless) = catalog::count(client).await?;
-    let mut filled = RowsFilled { tables, rows: 0, without_rows: Vec::new() };
     if plan.rows == 0 && plan.tables.is_empty() {
-        return Ok(filled);
+        let tables = catalog::count(client).await?;
+        return Ok(RowsFilled { tables, rows: 0, without_rows: Vec::new() });
     }
-    client.batch_execute(BEGIN).await.map_err(RowsError::Session)?;
-    let done = fill_within(client, plan, restless, &mut filled).await;
-    let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    let ended = client.batch_execute(end).await.map_err(RowsError::Session);
-    done.and(ended).map(|()| filled)
+    let done = fill_within(client, plan).await;
+    if done.is_err() {
+        // Where this fails too, the first error tells more.
+        let _ = client.batch_execute("ROLLBACK").await;
+    }
+    done
 }
 
-async fn fill_within(
-    client: &Client,
-    plan: &RowsPlan,
-    restless: bool,
-    filled: &mut RowsFilled,
-) -> Result<(), RowsError> {
-    let wake = if restless { triggers::rest(client).await? } else { String::new() };
-    let mut catalog = catalog::read(client).await?;
+/// Begins the transaction, and ends it where all went well.
+async fn fill_within(client: &Client, plan: &RowsPlan) -> Result<RowsFilled, RowsError> {
+    let mut catalog = catalog::read(client, BEGIN).await?;
+    let wake = if catalog.restless { triggers::rest(client).await? } else { String::new() };
+    let mut filled = RowsFilled { tables: catalog.count, rows: 0, without_rows: Vec::new() };
     folded::simplify(client, &mut catalog).await?;
     let model = model::build(catalog);
     let counts = wanted(plan, &model)?;
-    // Functions in checks may rely on the path that the database has.
-    client
-        .batch_execute("SET LOCAL search_path TO DEFAULT; SAVEPOINT thirdrun_rows")
-        .await
-        .map_err(RowsError::Session)?;
     let chosen: Vec<usize> =
         counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(at, _)| at).collect();
     let mut loader = load::Loader {
@@ -137,23 +135,31 @@ async fn fill_within(
         inserted: 0,
         without: Vec::new(),
         defeated: BTreeMap::new(),
+        statements: BTreeMap::new(),
     };
-    for (at, table) in model.iter().enumerate() {
-        if table.occupied {
-            loader.read_existing(at).await?;
+    let groups = order::groups(&model, &chosen);
+    let mut before = OPEN;
+    for some in groups.chunks(AHEAD) {
+        loader.prepare_ahead(before, some).await?;
+        if before == OPEN {
+            for (at, table) in model.iter().enumerate() {
+                if table.occupied {
+                    loader.read_existing(at).await?;
+                }
+            }
+        }
+        before = load::KEEP;
+        for group in some {
+            loader.group(group).await?;
         }
     }
-    for group in order::groups(&model, &chosen) {
-        loader.group(&group).await?;
-    }
-    loader.advance_sequences().await?;
-    if !wake.is_empty() {
-        client.batch_execute(&wake).await.map_err(RowsError::Session)?;
-    }
+    let mut end: Vec<String> = loader.sequences();
+    end.extend([wake, "COMMIT".to_owned()]);
+    client.batch_execute(&end.join("; ")).await.map_err(RowsError::Session)?;
     filled.rows = loader.inserted;
     filled.without_rows = loader.without;
     filled.without_rows.sort_by(|a, b| a.table.cmp(&b.table));
-    Ok(())
+    Ok(filled)
 }
 
 /// Rows for every table, in the order of the model.

@@ -133,7 +133,15 @@ fn what_is_no_dump(backend: Backend) -> Result<(), Failed> {
         ("", "schema.sql is empty"),
         ("\u{1}PNG\r\n\0\0\0\rIHDR", "schema.sql is neither SQL nor an archive of pg_dump"),
         ("Dear reader,\nthis is a letter.", "a schema is what `pg_dump --schema-only` writes"),
-        ("SELECT 'CREATE TABLE a ()'\n\\gexec", "schema.sql:2: the psql command \\gexec is not understood"),
+        ("SELECT 'CREATE TABLE a ()'\n\\watch", "schema.sql:2: the psql command \\watch is not understood"),
+        (
+            "SELECT 1 WHERE false \\gset",
+            "schema.sql:1: \\gset takes the values of one row, and the query gave 0",
+        ),
+        ("SELECT 1 AS a \\gset\n\\if :a\nSELECT 2;\n\\endif", "schema.sql:2: the psql command \\if"),
+        ("CREATE TABLE a ();\n\\copy a FROM PROGRAM 'id'", "schema.sql:2: the psql command \\copy"),
+        ("CREATE TABLE a ();\nCOPY a FROM PROGRAM 'id';", "schema.sql:2: COPY … PROGRAM would run a program"),
+        ("BEGIN;\nDROP TABLE a;\nCREATE TABLE b ();", "schema.sql:2: 42P01: table \"a\" does not exist"),
     ] {
         rehearsal.file("schema.sql", text).check(backend, &["s.sql"]).expect(4, &[said, "help: "])?;
     }

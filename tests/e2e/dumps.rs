@@ -5,6 +5,7 @@
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use libtest_mimic::Failed;
 
@@ -26,6 +27,7 @@ psql -X -q -v ON_ERROR_STOP=1 -d shop -f - >/dev/null
 pg_dump --schema-only $1 shop
 echo "==== cut ===="
 pg_dumpall $2
+if [ -n "${3:-}" ]; then echo "==== cut ===="; pg_dump --schema-only --format=custom shop | base64; fi
 pg_ctl -D "$data" -m immediate stop >/dev/null
 "#;
 
@@ -52,6 +54,25 @@ psql -X -q -d by_psql -f schema.sql >/dev/null 2>&1
 diff <(dump by_psql) <(dump shop)
 "#;
 
+/// The same of an archive, with pg_restore.
+const AS_PG_RESTORE_DOES: &str = r#"#!/bin/bash
+dump() { pg_dump --schema-only "$1" | grep -vE '^\\(un)?restrict'; }
+createdb --template template0 by_pg_restore
+pg_restore -d by_pg_restore schema.dump >/dev/null 2>&1
+diff <(dump by_pg_restore) <(dump shop)
+"#;
+
+/// What every version dumps of the same database, made once.
+static ORIGINALS: [OnceLock<Result<Original, String>>; MAJORS.len()] =
+    [const { OnceLock::new() }; MAJORS.len()];
+
+/// The dumps of one version.
+struct Original {
+    plain: String,
+    custom: Vec<u8>,
+    roles: String,
+}
+
 /// Dumps of older servers that are restored into newer ones: from, by which options, into.
 const INTO_NEWER: [(u32, &str, u32); 3] = [
     (13, "--clean", 18),
@@ -76,23 +97,80 @@ pub fn all() -> Vec<(String, Made)> {
         let test = move || restored_into(into, from, dump);
         tests.push((format!("dumps::version_{from}_into_{into}"), Box::new(test)));
     }
+    for (at, from) in MAJORS.into_iter().enumerate() {
+        for into in MAJORS.into_iter().filter(|into| *into >= from) {
+            // A plain one into the same version is compared with the original itself, above.
+            if into > from {
+                let plain = move || plain_into(at, into);
+                tests.push((format!("dumps::plain_{from}_into_{into}"), Box::new(plain)));
+            }
+            let custom = move || custom_into(at, into);
+            tests.push((format!("dumps::custom_{from}_into_{into}"), Box::new(custom)));
+        }
+    }
     tests
 }
 
+fn plain_into(at: usize, into: u32) -> Result<(), Failed> {
+    let original = kept(at)?;
+    let flags = ["--postgres", &into.to_string()];
+    rehearsed(&original.plain, &original.roles, AS_PSQL_DOES, into, &flags)
+}
+
+fn custom_into(at: usize, into: u32) -> Result<(), Failed> {
+    let original = kept(at)?;
+    let flags = ["--postgres", &into.to_string(), "--schema", "schema.dump"];
+    let rehearsal = Rehearsal::new("");
+    std::fs::write(rehearsal.path("schema.dump"), &original.custom)?;
+    rehearsed_in(&rehearsal, &original.roles, AS_PG_RESTORE_DOES, into, &flags)
+}
+
+fn kept(at: usize) -> Result<&'static Original, Failed> {
+    let made = ORIGINALS[at].get_or_init(|| {
+        let (plain, rest) =
+            original(MAJORS[at], "", "--roles-only", true).map_err(|failed| format!("{failed:?}"))?;
+        let (roles, custom) = rest.split_once(CUT).ok_or("no archive")?;
+        let custom = decoded(custom).map_err(|error| error.to_string())?;
+        Ok(Original { plain, custom, roles: roles.to_owned() })
+    });
+    made.as_ref().map_err(|error| error.clone().into())
+}
+
+fn decoded(base64: &str) -> std::io::Result<Vec<u8>> {
+    let mut child = Command::new("base64").arg("-d").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut input = child.stdin.take().ok_or(std::io::ErrorKind::BrokenPipe)?;
+    let text = base64.to_owned();
+    let writer = std::thread::spawn(move || input.write_all(text.as_bytes()));
+    let output = child.wait_with_output()?;
+    writer.join().map_err(|_| std::io::ErrorKind::Other)??;
+    Ok(output.stdout)
+}
+
 fn restored_exactly(major: u32, dump: &str, dumpall: &str) -> Result<(), Failed> {
-    let (schema, roles) = original(major, dump, dumpall)?;
+    let (schema, roles) = original(major, dump, dumpall, false)?;
     let script = SCRIPT.replace("DUMP_OPTIONS", dump).replace("DUMPALL_OPTIONS", dumpall);
     rehearsed(&schema, &roles, &script, major, &[])
 }
 
 fn restored_into(major: u32, from: u32, dump: &str) -> Result<(), Failed> {
-    let (schema, roles) = original(from, dump, "--roles-only")?;
+    let (schema, roles) = original(from, dump, "--roles-only", false)?;
     rehearsed(&schema, &roles, AS_PSQL_DOES, major, &["--postgres", &major.to_string()])
 }
 
 fn rehearsed(schema: &str, roles: &str, script: &str, major: u32, flags: &[&str]) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new("");
-    rehearsal.file("schema.sql", schema).file("roles.sql", roles).file("s.sh", script).file(
+    rehearsal.file("schema.sql", schema);
+    rehearsed_in(&rehearsal, roles, script, major, flags)
+}
+
+fn rehearsed_in(
+    rehearsal: &Rehearsal,
+    roles: &str,
+    script: &str,
+    major: u32,
+    flags: &[&str],
+) -> Result<(), Failed> {
+    rehearsal.file("roles.sql", roles).file("s.sh", script).file(
         "thirdrun.toml",
         &format!(
             "[clone]\ndatabase = 'shop'\nsettings = {{ wal_level = 'logical' }}\n[data]\nrows = 3\n{}",
@@ -104,12 +182,14 @@ fn rehearsed(schema: &str, roles: &str, script: &str, major: u32, flags: &[&str]
     crate::support::same("the version", version.split('.').next(), Some(major.to_string().as_str()))
 }
 
-/// The dumps of the original: schema and roles.
-fn original(major: u32, dump: &str, dumpall: &str) -> Result<(String, String), Failed> {
+/// The dumps of the original: schema and roles, after which the archive comes where it is wanted.
+fn original(major: u32, dump: &str, dumpall: &str, archive: bool) -> Result<(String, String), Failed> {
     let image = format!("thirdrun-postgres:{major}");
     let mut child = Command::new("docker")
         .args(["run", "--rm", "-i", "--network", "none", "--user", "postgres", &image])
         .args(["sh", "-c", ORIGINAL, "sh", dump, &format!("--no-role-passwords {dumpall}")])
+        // The archive, too, for those who want it.
+        .args(archive.then_some("archive"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

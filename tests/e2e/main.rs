@@ -11,6 +11,7 @@ mod bad_input;
 mod capture;
 mod clones;
 mod demo;
+mod doctor;
 mod dumps;
 mod formats;
 mod leftovers;
@@ -63,7 +64,11 @@ fn main() -> std::process::ExitCode {
             }
         }
     }
-    let single = [(Backend::Local, sandboxes::LOCAL_TESTS), (Backend::Docker, sandboxes::DOCKER_TESTS)];
+    let single = [
+        (Backend::Local, sandboxes::LOCAL_TESTS),
+        (Backend::Docker, sandboxes::DOCKER_TESTS),
+        (Backend::Docker, doctor::DOCKER_TESTS),
+    ];
     for (backend, tests) in single {
         for (name, test) in tests {
             let test = *test;

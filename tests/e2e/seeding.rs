@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = &[
     ("seeding::the_dump_of_a_whole_server", the_dump_of_a_whole_server),
     ("seeding::every_table_gets_its_rows", every_table_gets_its_rows),
     ("seeding::files_that_people_wrote_are_read_as_psql_reads_them", files_that_people_wrote),
+    ("seeding::files_that_ask_the_server_are_answered", files_that_ask_the_server),
     ("seeding::hba_lines_come_first", hba_lines_come_first),
 ];
 
@@ -371,6 +372,41 @@ fn files_that_people_wrote(backend: Backend) -> Result<(), Failed> {
     rehearsal.check(backend, &["s.sh"]).expect(4, &["schema.sql:1: the psql command \\set"])?;
     rehearsal.file("schema.sql", "SELECT 1;\n\\! id\n");
     rehearsal.check(backend, &["s.sh"]).expect(4, &["schema.sql:2: the psql command \\!"]).map(drop)
+}
+
+/// What psql asks the server for on its way, what it goes on after, and data beside the file.
+fn files_that_ask_the_server(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(READER);
+    let asking = r"DROP TABLE gone, kinds;
+DROP FUNCTION gone(int);
+DROP SCHEMA gone CASCADE;
+SELECT 'CREATE DATABASE app' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'app')\gexec
+SELECT format('CREATE TABLE %I (i int)', 'made ' || n), NULL FROM generate_series(1, 3) AS n
+\gexec
+SELECT count(*) AS tables, 'x''y' AS text, NULL AS nothing FROM pg_tables WHERE tablename LIKE 'made%' \gset of_
+CREATE TABLE kinds (code int DEFAULT :of_tables, name text DEFAULT :'of_text');
+CREATE TABLE versions AS SELECT :SERVER_VERSION_NUM AS n, :'DBNAME' AS db, ':USER' AS same
+\g
+\copy kinds (code, name) FROM 'data/kinds.csv' WITH (FORMAT csv, HEADER)
+";
+    std::fs::create_dir(rehearsal.path("data"))?;
+    rehearsal
+        .file("schema.sql", &format!("{asking}{}", crate::support::SCHEMA))
+        .file("data/kinds.csv", "code,name\n7,\"a, b\"\n8,c");
+    asserted(
+        &rehearsal,
+        backend,
+        &[
+            "count(*) = 3 FROM pg_tables WHERE tablename LIKE 'made _'",
+            "string_agg(code || name, ';' ORDER BY code) = '7a, b;8c' FROM kinds",
+            "string_agg(pg_get_expr(adbin, adrelid), ';' ORDER BY adnum) = $$3;'x''y'::text$$ FROM pg_attrdef \
+             WHERE adrelid = 'kinds'::regclass",
+            "n = current_setting('server_version_num')::int AND db = current_database() AND same = ':USER' FROM versions",
+        ],
+    )?;
+    let report = rehearsal.report(backend, &["s.sh"], 0)?;
+    let skipped = report["clone"]["skipped"].as_array().map_or(0, Vec::len);
+    same("what was not there to be dropped", skipped, 3)
 }
 
 fn hba_lines_come_first(backend: Backend) -> Result<(), Failed> {

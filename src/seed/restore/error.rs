@@ -39,6 +39,24 @@ pub enum RestoreError {
         /// The command.
         command: String,
     },
+    /// `COPY … PROGRAM`.
+    #[error("{}:{line}: COPY … PROGRAM would run a program on the server", path.display())]
+    Program {
+        /// The file.
+        path: PathBuf,
+        /// Its line.
+        line: usize,
+    },
+    /// A `\gset` whose query did not give one row.
+    #[error("{}:{line}: \\gset takes the values of one row, and the query gave {rows}", path.display())]
+    NotOneRow {
+        /// The file.
+        path: PathBuf,
+        /// Its line.
+        line: usize,
+        /// How many there are.
+        rows: usize,
+    },
     /// The file ends in the middle of something.
     #[error("{}:{line}: {what}", path.display())]
     Truncated {
@@ -71,7 +89,7 @@ const FRAMES: [(&str, &str); 2] = [
 const TOP: usize = 20;
 
 /// Whether `pg_dump` wrote a text, rather than a person.
-fn is_dumped(text: &str) -> bool {
+pub(super) fn is_dumped(text: &str) -> bool {
     let says = |line: &str| {
         line.starts_with("-- Dumped by pg_dump") || line == "-- PostgreSQL database cluster dump"
     };
@@ -104,7 +122,7 @@ pub(super) fn without_rows(dump: &PlainDump, items: &[Item<'_>]) -> Result<(), R
     let has_rows = |item: &&Item<'_>| match item.kind {
         ItemKind::Copy(data) => !data.is_empty(),
         ItemKind::Statement => is_insert(item.text),
-        ItemKind::Command | ItemKind::Inside => false,
+        ItemKind::Command | ItemKind::Inside { .. } => false,
     };
     match items.iter().find(has_rows) {
         Some(item) => Err(RestoreError::Rows {

@@ -18,6 +18,8 @@ const STILL_NEEDED: [&str; 2] = ["2BP01", "55006"];
 /// SQLSTATEs of an extension or a language whose files are not installed: `feature_not_supported`,
 /// `undefined_file`.
 const NO_FILES: [&str; 2] = ["0A000", "58P01"];
+/// SQLSTATE `in_failed_sql_transaction`.
+const ABORTED: &str = "25P02";
 /// SQLSTATE `syntax_error`: among others, a parameter of a subscription that an older server does not know.
 const SYNTAX: &str = "42601";
 /// SQLSTATEs of something that is not there: an object, table, function, column, schema; or whose type is only
@@ -33,8 +35,23 @@ impl Restoring<'_, '_> {
         let is_there = is_in_every_database(&words) && [DUPLICATE_OBJECT, DUPLICATE_SCHEMA].contains(&code);
         let first_drops = item.line < self.drops_until && replaces_view(&words);
         let is_gone = (drops(&words) || first_drops) && not_there;
-        if is_there || is_gone || self.is_bootstrap_again(&words, code) {
+        if is_gone {
+            if self.by_hand {
+                // psql goes on, and so do those who run such a file.
+                let error = failure.message.clone();
+                self.restore.skipped.push(Skipped { object: called(item), error });
+            }
+            self.not_dropped = Some(statement_error(self.dump, Some(item), failure));
             return Ok(());
+        }
+        if is_there || self.is_bootstrap_again(&words, code) {
+            return Ok(());
+        }
+        // In a transaction it takes everything after it along.
+        if code == ABORTED
+            && let Some(error) = self.not_dropped.take()
+        {
+            return Err(error);
         }
         // Those that `pg_dump` begins with say nothing of the clone.
         if not_there && words.first().is_some_and(|set| set.is("set")) && is_timeout(&words) {

@@ -24,6 +24,10 @@ pub(super) enum Treatment<'t> {
         /// What is left of the statement.
         statement: Cow<'t, str>,
     },
+    /// What it gives are statements, which are sent one by one.
+    Generate(&'t str),
+    /// What it gives are the values of variables, whose names begin like this.
+    Ask(&'t str, String),
     /// Its rows are loaded.
     Copy(&'t str),
     /// It has no meaning here.
@@ -79,7 +83,7 @@ impl Treatments {
             ItemKind::Command => self.command(item),
             _ if self.place == Place::Elsewhere => Treatment::Nothing,
             _ if self.place == Place::Server && !is_of_server(item) => self.on_server(),
-            ItemKind::Inside => Treatment::NotUnderstood,
+            ItemKind::Inside { command, .. } => self.asked(item, command),
             ItemKind::Copy(_) if self.rows == DataInDump::Skip => left_out_rows(item),
             ItemKind::Copy(data) => Treatment::Copy(data),
             ItemKind::Statement => self.statement(item),
@@ -94,6 +98,8 @@ impl Treatments {
         let runs = |text: &str| text.contains('`') || text.contains('|');
         match item.text.split_whitespace().next().unwrap_or_default() {
             "\\set" | "\\unset" | "\\o" | "\\out" if runs(item.text) => Treatment::NotUnderstood,
+            // It hangs on what the server says, which is not known when a file is read.
+            "\\set" if item.text.contains(':') => Treatment::NotUnderstood,
             "\\connect" | "\\c" => self.connect(item),
             "\\restrict" | "\\unrestrict" | "\\encoding" | "\\echo" | "\\qecho" | "\\warn" | "\\timing"
             | "\\pset" | "\\x" | "\\t" | "\\a" | "\\set" | "\\unset" | "\\o" | "\\out" | "\\H" | "\\f"
@@ -106,6 +112,17 @@ impl Treatments {
                 Treatment::Nothing
             }
             "\\q" | "\\quit" => Treatment::End,
+            _ => Treatment::NotUnderstood,
+        }
+    }
+
+    /// A statement that a command ends: what the server answers is what psql goes on with.
+    fn asked<'t>(&self, item: &Item<'t>, command: &'t str) -> Treatment<'t> {
+        let mut words = command.split_whitespace();
+        match (words.next().unwrap_or_default(), words.next()) {
+            ("\\gexec", None) => Treatment::Generate(item.text),
+            ("\\gset", prefix) => Treatment::Ask(item.text, prefix.unwrap_or_default().to_owned()),
+            ("\\g" | "\\gx", None) => self.statement(item),
             _ => Treatment::NotUnderstood,
         }
     }
@@ -179,6 +196,7 @@ impl Treatments {
                 Treatment::Tablespace { name: name(2).to_owned(), statement }
             }
             "subscription" => subscription(as_is, &words),
+            _ if is(0, "copy") && words.windows(2).any(of_program) => Treatment::NotUnderstood,
             "extension" if is(0, "create") => Treatment::Alone(as_is),
             _ if self.rows == DataInDump::Skip && is_insert(item.text) => left_out_rows(item),
             _ => match without_stored_hash(item.text).or_else(|| self.renamed(item.text, &placed)) {
@@ -207,6 +225,10 @@ impl Treatments {
     }
 }
 
+fn of_program(pair: &[&Word]) -> bool {
+    matches!(pair, [way, program] if (way.is("from") || way.is("to")) && program.is("program"))
+}
+
 /// Whether a statement is about the server as a whole, whichever database it comes from.
 fn is_of_server(item: &Item<'_>) -> bool {
     let words = words(item.text);
@@ -227,7 +249,7 @@ fn is_of_server(item: &Item<'_>) -> bool {
                 || (["create", "alter", "drop"].iter().any(|verb| is(0, verb)) && global(1))
                 || (is(0, "comment") && global(2))
         }
-        ItemKind::Copy(_) | ItemKind::Command | ItemKind::Inside => false,
+        ItemKind::Copy(_) | ItemKind::Command | ItemKind::Inside { .. } => false,
     }
 }
 

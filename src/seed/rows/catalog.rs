@@ -1,15 +1,19 @@
-//! Reads what the catalogs say of tables and types, each row as one JSON text.
+//! Reads what the catalogs say of tables and types.
+
+mod scanned;
 
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio_postgres::types::{Kind, Type};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::RowsError;
+use scanned::Scanned;
 
 /// A table that rows can be put into.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub(super) struct TableEntry {
     pub(super) oid: i64,
     pub(super) schema: String,
@@ -23,7 +27,7 @@ pub(super) struct TableEntry {
     pub(super) checks: Vec<CheckEntry>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub(super) struct ColumnEntry {
     pub(super) number: i16,
     pub(super) name: String,
@@ -35,7 +39,7 @@ pub(super) struct ColumnEntry {
     pub(super) sequences: Vec<SequenceEntry>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub(super) struct SequenceEntry {
     pub(super) oid: i64,
     pub(super) start: i64,
@@ -45,18 +49,19 @@ pub(super) struct SequenceEntry {
     pub(super) last: Option<i64>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub(super) struct UniqueEntry {
     /// The index's, which is the constraint's where there is one.
     pub(super) name: String,
     /// Column numbers, 0 for an expression.
     pub(super) columns: Vec<i16>,
+    pub(super) primary: bool,
     pub(super) expressions: Option<String>,
     pub(super) predicate: Option<String>,
     pub(super) nulls_equal: bool,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub(super) struct ForeignKeyEntry {
     pub(super) name: String,
     pub(super) columns: Vec<String>,
@@ -67,7 +72,7 @@ pub(super) struct ForeignKeyEntry {
     pub(super) full: bool,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub(super) struct CheckEntry {
     pub(super) name: String,
     pub(super) expression: Option<String>,
@@ -119,27 +124,31 @@ pub(super) struct Catalog {
     pub(super) tables: Vec<TableEntry>,
     pub(super) types: Vec<TypeEntry>,
     pub(super) partitions: Vec<PartitionEntry>,
+    /// How many tables there are, partitions among them.
+    pub(super) count: u64,
+    /// Whether some trigger fires always.
+    pub(super) restless: bool,
 }
 
-/// How many tables there are, partitions among them, and whether some trigger fires always.
-pub(super) async fn count(client: &Client) -> Result<(u64, bool), RowsError> {
+/// How many tables there are, partitions among them.
+pub(super) async fn count(client: &Client) -> Result<u64, RowsError> {
     let messages = client.simple_query(include_str!("count.sql")).await.map_err(RowsError::Catalog)?;
-    let tables = texts(&messages).next().and_then(|text| text.parse().ok()).unwrap_or_default();
-    let restless = messages.iter().any(
-        |message| matches!(message, SimpleQueryMessage::Row(row) if row.len() > 1 && row.get(1) == Some("t")),
-    );
-    Ok((tables, restless))
+    Ok(texts(&messages).next().and_then(|text| text.parse().ok()).unwrap_or_default())
 }
 
-/// Reads everything.
-pub(super) async fn read(client: &Client) -> Result<Catalog, RowsError> {
-    let tables: Vec<TableEntry> = rows(client, include_str!("tables.sql")).await?;
-    let partitions = match tables.iter().any(|table| table.partitioned) {
+/// Carries out what is to come first, and reads everything.
+pub(super) async fn read(client: &Client, first: &str) -> Result<Catalog, RowsError> {
+    let query = format!("{first}; {}", include_str!("catalog.sql"));
+    let messages = client.simple_query(&query).await.map_err(RowsError::Catalog)?;
+    let mut scanned = Scanned::read(&messages)?;
+    let partitions: Vec<PartitionEntry> = match scanned.partitioned() {
         true => rows(client, include_str!("partitions.sql")).await?,
         false => Vec::new(),
     };
+    let (count, restless) = (scanned.count(), scanned.restless);
+    let tables = scanned.tables(&partitions);
     let types = types(client, &tables).await?;
-    Ok(Catalog { tables, types, partitions })
+    Ok(Catalog { tables, types, partitions, count, restless })
 }
 
 /// The types of the columns, and those that they are made of.
@@ -153,9 +162,18 @@ async fn types(client: &Client, tables: &[TableEntry]) -> Result<Vec<TypeEntry>,
         if wanted.is_empty() {
             return Ok(types);
         }
-        let oids: Vec<String> = wanted.iter().map(i64::to_string).collect();
-        let sql = include_str!("types.sql").replace("{OIDS}", &format!("{{{}}}", oids.join(",")));
-        let found: Vec<TypeEntry> = rows(client, &sql).await?;
+        let mut found: Vec<TypeEntry> = Vec::new();
+        let mut asked = Vec::new();
+        for oid in &wanted {
+            match builtin(*oid) {
+                Some(entry) => found.push(entry),
+                None => asked.push(oid.to_string()),
+            }
+        }
+        if !asked.is_empty() {
+            let sql = include_str!("types.sql").replace("{OIDS}", &format!("{{{}}}", asked.join(",")));
+            found.extend(rows::<TypeEntry>(client, &sql).await?);
+        }
         wanted = found
             .iter()
             .flat_map(|entry| {
@@ -166,6 +184,35 @@ async fn types(client: &Client, tables: &[TableEntry]) -> Result<Vec<TypeEntry>,
         known.extend(found.iter().map(|entry| entry.oid));
         types.extend(found);
     }
+}
+
+/// A type that every server has under the same number, which saves asking for it.
+fn builtin(oid: i64) -> Option<TypeEntry> {
+    let known = Type::from_oid(u32::try_from(oid).ok()?)?;
+    let number = |part: &Type| i64::from(part.oid());
+    let (kind, element, subtype) = match known.kind() {
+        Kind::Simple => ("b", 0, None),
+        Kind::Array(element) => ("b", number(element), None),
+        Kind::Range(subtype) => ("r", 0, Some(number(subtype))),
+        Kind::Multirange(subtype) => ("m", 0, Some(number(subtype))),
+        _ => return None,
+    };
+    Some(TypeEntry {
+        oid,
+        name: known.name().to_owned(),
+        kind: kind.to_owned(),
+        category: if element == 0 { "" } else { "A" }.to_owned(),
+        element,
+        base: 0,
+        base_name: None,
+        modifier: -1,
+        not_null: false,
+        labels: Vec::new(),
+        subtype,
+        fields: Vec::new(),
+        checks: Vec::new(),
+        check_names: Vec::new(),
+    })
 }
 
 async fn rows<T: DeserializeOwned>(client: &Client, sql: &str) -> Result<Vec<T>, RowsError> {

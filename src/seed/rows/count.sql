@@ -1,7 +1,6 @@
--- Tables of the user's schemas, partitions among them, and whether some trigger fires always.
+-- Tables of the user's schemas, partitions among them.
 SELECT
-    pg_catalog.count(*)::pg_catalog.text,
-    EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgenabled IN ('A', 'R'))
+    pg_catalog.count(*)::pg_catalog.text
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p')

@@ -11,7 +11,7 @@ use std::pin::pin;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::SinkExt as _;
-use futures_util::future::join;
+use futures_util::future::{join, join_all, join3};
 use rand_chacha::ChaCha8Rng;
 use tokio_postgres::{Client, Error, SimpleQueryMessage, Statement};
 
@@ -37,7 +37,7 @@ const PATIENCE: u64 = 5;
 const EXISTING: u32 = 100_000;
 
 /// What has been done since the savepoint is kept, and another one is set.
-const KEEP: &str = "RELEASE SAVEPOINT thirdrun_rows; SAVEPOINT thirdrun_rows";
+pub(super) const KEEP: &str = "RELEASE SAVEPOINT thirdrun_rows; SAVEPOINT thirdrun_rows";
 
 /// Loads tables by groups.
 pub(super) struct Loader<'c, 'a> {
@@ -50,6 +50,8 @@ pub(super) struct Loader<'c, 'a> {
     pub(super) without: Vec<TableWithoutRows>,
     /// Constraints that nothing could be found for, by table.
     pub(super) defeated: BTreeMap<usize, String>,
+    /// COPY of tables whose turn comes soon.
+    pub(super) statements: BTreeMap<usize, Statement>,
 }
 
 /// Why a table has no (more) rows.
@@ -126,6 +128,20 @@ impl Loader<'_, '_> {
         }
     }
 
+    /// Prepares what the tables of some groups need, all of it sent at once, after a statement that sets the savepoint.
+    pub(super) async fn prepare_ahead(&mut self, before: &str, groups: &[Group]) -> Result<(), RowsError> {
+        let tables: Vec<usize> = groups.iter().flatten().map(|step| step.table).collect();
+        let prepared = join_all(tables.iter().map(|at| self.prepare(*at)));
+        let (opened, prepared) = join(self.run(before), prepared).await;
+        opened?;
+        if prepared.iter().any(Result::is_err) {
+            // Each fails again when its turn comes, and is then named.
+            return self.run("ROLLBACK TO SAVEPOINT thirdrun_rows").await;
+        }
+        self.statements = tables.into_iter().zip(prepared.into_iter().flatten()).collect();
+        Ok(())
+    }
+
     async fn prepare(&self, at: usize) -> Result<Statement, Error> {
         let Some(table) = self.table(at) else {
             return self.client.prepare("SELECT 1").await;
@@ -150,7 +166,8 @@ impl Loader<'_, '_> {
         sink.finish().await.map(|_| ())
     }
 
-    /// Makes rows and sends them on the way, counting those that were made before one was refused.
+    /// Makes rows and sends them on the way, counting those that were made before one was refused. What the savepoint
+    /// has of earlier ones is kept.
     async fn stream(
         &mut self,
         step: &Step,
@@ -159,38 +176,61 @@ impl Loader<'_, '_> {
         rng: &mut ChaCha8Rng,
         made: &mut u64,
     ) -> Result<Option<Refusal>, Error> {
-        let mut refusal = None;
+        let client = self.client;
         let mut text = BytesMut::with_capacity(CHUNK + 4096);
-        let mut sink = pin!(self.client.copy_in::<_, Bytes>(statement).await?);
-        for _ in 0..wanted {
-            match self.generator.row(step, &Hints::default(), rng) {
-                Ok(row) => {
-                    if let Some(table) = self.generator.tables.get(step.table) {
-                        push_row(table, &row, &mut text);
-                    }
-                    *made += 1;
-                }
-                Err(refused) => {
-                    refusal = Some(refused);
-                    break;
-                }
-            }
-            if text.len() >= CHUNK {
-                sink.send(text.split().freeze()).await?;
-                text.reserve(CHUNK + 4096);
-            }
+        // The first rows are made while the server gets ready for them.
+        let (kept, sink, refusal) =
+            join3(client.batch_execute(KEEP), client.copy_in::<_, Bytes>(statement), async {
+                self.chunk(step, wanted, rng, &mut text, made)
+            })
+            .await;
+        kept?;
+        let mut refusal = refusal;
+        let mut sink = pin!(sink?);
+        while refusal.is_none() && *made < wanted {
+            sink.send(text.split().freeze()).await?;
+            text.reserve(CHUNK + 4096);
+            refusal = self.chunk(step, wanted, rng, &mut text, made);
         }
         sink.send(text.freeze()).await?;
         sink.finish().await.map(|_| refusal)
+    }
+
+    /// Makes as many rows as are sent at once.
+    fn chunk(
+        &mut self,
+        step: &Step,
+        wanted: u64,
+        rng: &mut ChaCha8Rng,
+        text: &mut BytesMut,
+        made: &mut u64,
+    ) -> Option<Refusal> {
+        while *made < wanted && text.len() < CHUNK {
+            match self.generator.row(step, &Hints::default(), rng) {
+                Ok(row) => {
+                    if let Some(table) = self.generator.tables.get(step.table) {
+                        push_row(table, &row, text);
+                    }
+                    *made += 1;
+                }
+                Err(refused) => return Some(refused),
+            }
+        }
+        None
     }
 
     /// Fills one table. A savepoint is open before and after: what one table leaves, the next one keeps.
     async fn single(&mut self, step: &Step) -> Result<(), RowsError> {
         let at = step.table;
         let wanted = self.wanted.get(at).copied().unwrap_or_default();
-        // Both are sent at once.
-        let (kept, prepared) = join(self.run(KEEP), self.prepare(at)).await;
-        kept?;
+        let prepared = match self.statements.remove(&at) {
+            Some(statement) => Ok(statement),
+            None => {
+                let (kept, prepared) = join(self.run(KEEP), self.prepare(at)).await;
+                kept?;
+                prepared
+            }
+        };
         let (done, trouble) = match prepared {
             Ok(statement) => {
                 let (mut done, mut trouble) = self.batches(step, &statement, wanted).await?;
@@ -278,10 +318,6 @@ impl Loader<'_, '_> {
                 };
             if let Some(refusal) = refusal {
                 return Ok((done, Some(Trouble::Refused(refusal))));
-            }
-            if done < wanted {
-                // What was achieved stays, whatever becomes of the next batch.
-                self.run(KEEP).await?;
             }
         }
         Ok((done, None))

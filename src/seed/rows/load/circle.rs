@@ -72,7 +72,10 @@ impl Loader<'_, '_> {
             }
         }
         for (at, rows) in made.iter() {
-            let statement = self.prepare(*at).await.map_err(Trouble::Server)?;
+            let statement = match self.statements.remove(at) {
+                Some(statement) => statement,
+                None => self.prepare(*at).await.map_err(Trouble::Server)?,
+            };
             self.copy(*at, &statement, rows).await.map_err(Trouble::Server)?;
         }
         Ok(())

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::RowsError;
 use super::Loader;
 
 impl Loader<'_, '_> {
-    /// Moves sequences past the numbers that rows have now.
-    pub(in super::super) async fn advance_sequences(&self) -> Result<(), RowsError> {
+    /// Statements that move sequences past the numbers that rows have now.
+    pub(in super::super) fn sequences(&self) -> Vec<String> {
         let mut calls = BTreeMap::new();
         for (table, known) in self.generator.tables.iter().zip(&self.generator.known) {
             for (column, fed) in table.columns.iter().zip(&known.fed) {
@@ -25,18 +24,12 @@ impl Loader<'_, '_> {
                 }
             }
         }
-        if calls.is_empty() {
-            return Ok(());
-        }
         let calls: Vec<String> = calls
             .iter()
             .map(|(oid, value)| {
                 format!("pg_catalog.setval({oid}::pg_catalog.oid::pg_catalog.regclass, {value})")
             })
             .collect();
-        for some in calls.chunks(500) {
-            self.run(&format!("SELECT {}", some.join(", "))).await?;
-        }
-        Ok(())
+        calls.chunks(500).map(|some| format!("SELECT {}", some.join(", "))).collect()
     }
 }
