@@ -20,16 +20,13 @@ const RUNS: [(&str, &str); 8] = [
     ("one GRANT", "GRANT TRUNCATE ON t7 TO r3"),
     ("one REVOKE", "REVOKE TRUNCATE ON t7 FROM r3"),
     ("one column more", "ALTER TABLE t8 ADD COLUMN IF NOT EXISTS more int; ALTER TABLE t8 DROP COLUMN more"),
-    ("one table more", "CREATE TABLE IF NOT EXISTS extra (id serial PRIMARY KEY, note text NOT NULL)"),
+    (
+        "one table more",
+        "DROP TABLE IF EXISTS extra; CREATE TABLE extra (id serial PRIMARY KEY, note text NOT NULL)",
+    ),
     ("one table less", "DROP TABLE extra"),
-    (
-        "one table renamed",
-        "ALTER TABLE t9 RENAME TO t9_renamed; ALTER TABLE t9_renamed RENAME TO t9_again; ALTER TABLE t9_again RENAME TO t9",
-    ),
-    (
-        "REVOKE on all tables",
-        "REVOKE INSERT ON ALL TABLES IN SCHEMA public FROM g1; GRANT INSERT ON ALL TABLES IN SCHEMA public TO g1",
-    ),
+    ("one table renamed", "ALTER TABLE t9 RENAME TO t9_renamed"),
+    ("REVOKE on all tables", "REVOKE INSERT ON ALL TABLES IN SCHEMA public FROM g1"),
 ];
 
 fn main() {
@@ -57,10 +54,11 @@ async fn bench(tables: u64) {
         fulls.push(begun.elapsed().as_secs_f64());
     }
     println!("medians of {ROUNDS} in ms; {tables} tables x 20 columns, {ROLES} login roles, {facts} facts\n");
-    println!("{:<24} {:>9.1}", "everything", median(fulls));
+    let (median, least) = median_and_least(fulls);
+    println!("{:<24} {median:>9.1}   at least {least:.1}", "everything");
     println!(
-        "\n{:<24} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        "a run in which", "before", "after", "changes", "access", "together", "told"
+        "\n{:<24} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>7}",
+        "a run in which", "before", "after", "changes", "access", "together", "at least", "told"
     );
     let mut watcher = Watcher::new(known());
     watcher.refresh(&session, false).await.unwrap();
@@ -68,8 +66,8 @@ async fn bench(tables: u64) {
         let mut times = [const { Vec::new() }; 5];
         let mut told = 0;
         for _ in 0..ROUNDS {
-            // Each round is told against the same state.
-            let mut watcher = watcher.clone();
+            // What earlier rounds made was read after them.
+            watcher.refresh(&session, false).await.unwrap();
             let begun = Instant::now();
             let before = watcher.refresh(&session, false).await.unwrap();
             let read_before = begun.elapsed().as_secs_f64();
@@ -96,9 +94,10 @@ async fn bench(tables: u64) {
                     .unwrap();
             }
         }
-        let medians: Vec<_> = times.into_iter().map(|times| format!("{:>9.1}", median(times))).collect();
-        println!("{name:<24} {} {told:>9}", medians.join(" "));
-        watcher.refresh(&session, false).await.unwrap();
+        let (_, least) = median_and_least(times[4].clone());
+        let medians: Vec<_> =
+            times.into_iter().map(|times| format!("{:>9.1}", median_and_least(times).0)).collect();
+        println!("{name:<24} {} {least:>9.1} {told:>7}", medians.join(" "));
     }
     session.close().await;
     scope.close().await;
@@ -139,7 +138,8 @@ async fn fill(session: &Session, tables: u64) {
     session.run("VACUUM ANALYZE").await.unwrap();
 }
 
-fn median(mut seconds: Vec<f64>) -> f64 {
+/// The median and the least, in ms.
+fn median_and_least(mut seconds: Vec<f64>) -> (f64, f64) {
     seconds.sort_by(f64::total_cmp);
-    seconds[seconds.len() / 2] * 1000.0
+    (seconds[seconds.len() / 2] * 1000.0, seconds[0] * 1000.0)
 }

@@ -8,6 +8,8 @@
 
 #[path = "state/access.rs"]
 mod access;
+#[path = "state/running.rs"]
+mod running;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -118,6 +120,20 @@ async fn what_a_role_can_do_is_what_the_server_says() {
     root.run("CREATE DATABASE access").await.unwrap();
     let session = login(&sandbox, "access").await;
     access::agrees(&session, major(&session).await).await;
+    session.close().await;
+    root.close().await;
+    scope.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_behind_is_told_and_a_candidates_connection_is_left_as_it_was() {
+    let scope = Scope::create().unwrap();
+    let sandbox = sandbox(&scope).await;
+    let root = login(&sandbox, "postgres").await;
+    root.run("CREATE DATABASE running").await.unwrap();
+    let session = login(&sandbox, "running").await;
+    running::left_behind(&sandbox, &session).await;
+    running::on_a_candidates_connection(&sandbox, &session).await;
     session.close().await;
     root.close().await;
     scope.close().await;

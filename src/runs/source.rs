@@ -69,10 +69,7 @@ fn read(path: &Path, base: &Path, file: Option<&str>, depth: usize, written: &mu
     let text = String::from_utf8_lossy(&bytes);
     let Ok(items) = split(&text) else { return };
     let directory = path.parent().unwrap_or(Path::new(""));
-    let offset = |part: &str| (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
-    let mut last_end = 0;
     for item in items {
-        let begin = offset(item.text);
         let origin = |sql: &str, line: usize| Origin {
             file: file.map(str::to_owned),
             line: u32::try_from(line).unwrap_or(u32::MAX),
@@ -84,19 +81,11 @@ fn read(path: &Path, base: &Path, file: Option<&str>, depth: usize, written: &mu
                 pattern: pattern(&masked_statement(item.text)),
                 generates: false,
             }),
-            ItemKind::Inside => {
-                // The statement that the command ends lies between it and what came before.
-                let before = text.get(last_end..begin).unwrap_or_default();
-                let before = before.trim_start_matches(|c: char| c == ';' || c.is_ascii_whitespace());
-                let sql = before.trim_end();
-                let lines = text.get(..offset(before)).unwrap_or_default().matches('\n').count();
-                let (sql, skipped) = without_leading_comments(sql);
-                written.push(Written {
-                    origin: origin(sql, lines + skipped + 1),
-                    pattern: pattern(&masked_statement(sql)),
-                    generates: item.text.starts_with("\\gexec"),
-                });
-            }
+            ItemKind::Inside { command, .. } => written.push(Written {
+                origin: origin(item.text, item.line),
+                pattern: pattern(&masked_statement(item.text)),
+                generates: command.starts_with("\\gexec"),
+            }),
             ItemKind::Command => {
                 let mut words = item.text.split_ascii_whitespace();
                 match (words.next(), words.next()) {
@@ -117,19 +106,7 @@ fn read(path: &Path, base: &Path, file: Option<&str>, depth: usize, written: &mu
                 }
             }
         }
-        last_end = match item.kind {
-            ItemKind::Copy(data) => offset(data) + data.len(),
-            _ => begin + item.text.len(),
-        };
     }
-}
-
-/// A statement without the comments before it, and how many lines they take.
-fn without_leading_comments(sql: &str) -> (&str, usize) {
-    let all = tokens(sql);
-    let first = all.iter().find(|token| token.kind != TokenKind::Comment);
-    let at = first.map_or(0, |token| token.range.start);
-    (sql.get(at..).unwrap_or_default(), sql.get(..at).unwrap_or_default().matches('\n').count())
 }
 
 /// The tokens of a statement without comments and without the semicolons that end it.

@@ -6,8 +6,11 @@
 mod attached;
 mod columns;
 mod common;
+mod defaults;
 mod functions;
+mod policies;
 mod privileges;
+mod publications;
 mod relations;
 mod roles;
 mod running;

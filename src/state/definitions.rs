@@ -97,6 +97,8 @@ fn changed<R: PartialEq>(old: &Table<R>, new: &Table<R>, is: impl Fn(&R, &R) -> 
 pub(super) struct Reader<'a> {
     pub(super) path: Option<&'a str>,
     pub(super) restricted: bool,
+    /// Whether rows may be gone whose definitions are held.
+    pub(super) gone: bool,
 }
 
 impl Reader<'_> {
@@ -123,7 +125,7 @@ impl Reader<'_> {
             let statement = query::definitions(*catalog, text, some.as_deref());
             if *locks { locking.push((*catalog, statement)) } else { free.push((*catalog, statement)) }
         }
-        let mut texts = (*next.definitions).clone();
+
         let mut left = Missing::default();
         let mut asked = free;
         if self.restricted {
@@ -133,6 +135,10 @@ impl Reader<'_> {
         }
         let all = statements.iter().cloned().chain(asked.iter().map(|(_, statement)| statement.clone()));
         let all: Vec<_> = all.collect();
+        if all.is_empty() && !self.gone {
+            return Ok(());
+        }
+        let mut texts = (*next.definitions).clone();
         if !all.is_empty() {
             let patient = !self.restricted;
             let rows = match asker.ask(&query::framed(&all, self.path, patient)).await {
@@ -153,9 +159,7 @@ impl Reader<'_> {
             take(rows, &mut texts, next)?;
         }
         texts.retain(|(catalog, oid), _| next.tables.has(*catalog, *oid));
-        if texts != *next.definitions {
-            next.definitions = Arc::new(texts);
-        }
+        next.definitions = Arc::new(texts);
         *missing = left;
         Ok(())
     }

@@ -92,8 +92,12 @@ pub(super) fn public_roles() -> String {
 pub(super) fn fingerprint(catalog: Catalog, version: u32) -> String {
     let (_, from) = parts(catalog, version);
     let sum: Vec<_> = catalog.keys().iter().map(|key| format!("{key}::pg_catalog.int8")).collect();
+    let below = match (catalog.summed_below(), catalog.keys().first()) {
+        (u32::MAX, _) | (_, None) => String::new(),
+        (below, Some(key)) => format!("AND {key} < {below}"),
+    };
     format!(
-        "SELECT 'fingerprint', '{}', pg_catalog.count(*), pg_catalog.sum({}), pg_catalog.sum(pg_catalog.age(t.xmin)) {from}",
+        "SELECT 'fingerprint', '{}', pg_catalog.count(*), pg_catalog.sum({}), pg_catalog.sum(pg_catalog.age(t.xmin)) {from}{below}",
         catalog.name(),
         sum.join(" + ")
     )

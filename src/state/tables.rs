@@ -145,8 +145,8 @@ pub(super) trait AnyTable {
     fn count(&self) -> u64;
     /// Every key with its `xmin`.
     fn keys(&self) -> Vec<(Key, u32)>;
-    /// What the server's own sums must be when its next transaction is `next`.
-    fn fingerprint(&self, next: u32) -> Fingerprint;
+    /// What the server's own sums must be, of rows whose key begins below an OID, when its next transaction is `next`.
+    fn fingerprint(&self, below: u32, next: u32) -> Fingerprint;
 }
 
 /// `age(xid)`: all of the permanent ones have the greatest (PostgreSQL manual, 24.1.5).
@@ -157,15 +157,14 @@ pub(super) fn age(xmin: u32, next: u32) -> i64 {
 impl<R: Row> AnyTable for Table<R> {
     fn put(&mut self, key: Key, xmin: u32, values: &[Option<String>]) -> Option<bool> {
         let row = R::parse(values)?;
-        let rows = Arc::make_mut(&mut self.0);
-        if let Some(held) = rows.get_mut(&key) {
-            held.xmin = xmin;
-            if *held.row == row {
-                return Some(false);
-            }
+        let known = self.0.get(&key).filter(|held| *held.row == row);
+        let changed = known.is_none();
+        if known.is_some_and(|held| held.xmin == xmin) {
+            return Some(false);
         }
-        rows.insert(key, Held { xmin, row: Arc::new(row) });
-        Some(true)
+        let row = known.map_or_else(|| Arc::new(row), |held| Arc::clone(&held.row));
+        Arc::make_mut(&mut self.0).insert(key, Held { xmin, row });
+        Some(changed)
     }
 
     fn forget(&mut self, gone: &[Key]) {
@@ -189,8 +188,8 @@ impl<R: Row> AnyTable for Table<R> {
         self.0.iter().map(|(key, held)| (*key, held.xmin)).collect()
     }
 
-    fn fingerprint(&self, next: u32) -> Fingerprint {
-        self.0.iter().fold(Fingerprint::default(), |sums, ((a, b, c), held)| Fingerprint {
+    fn fingerprint(&self, below: u32, next: u32) -> Fingerprint {
+        self.0.range(..(below, 0, 0)).fold(Fingerprint::default(), |sums, ((a, b, c), held)| Fingerprint {
             count: sums.count + 1,
             keys: sums.keys + i64::from(*a) + i64::from(*b) + i64::from(*c),
             ages: sums.ages + age(held.xmin, next),

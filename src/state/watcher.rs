@@ -87,7 +87,11 @@ impl Watcher {
         // The first reading wants everything, which `None` of what is held says by itself.
         let mut missing = self.missing.clone();
         missing.note(&self.held, &next);
-        let texts = definitions::Reader { path: prelude.path.as_deref(), restricted };
+        let texts = definitions::Reader {
+            path: prelude.path.as_deref(),
+            restricted,
+            gone: next.tables != self.held.tables,
+        };
         texts.read(asker, &mut missing, &mut next).await?;
         if !restricted {
             positions(asker, &mut next).await;
@@ -272,7 +276,9 @@ fn wrong(
     tables: &Tables,
     next: u32,
 ) -> Vec<Catalog> {
-    let differs = |catalog: &Catalog| server.get(catalog) != Some(&tables.of(*catalog).fingerprint(next));
+    let differs = |catalog: &Catalog| {
+        server.get(catalog) != Some(&tables.of(*catalog).fingerprint(catalog.summed_below(), next))
+    };
     catalogs.iter().copied().filter(differs).collect()
 }
 

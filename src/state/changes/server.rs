@@ -1,8 +1,6 @@
 //! The server, its databases and schemas, and objects that are in no schema.
 
-use std::collections::BTreeMap;
-
-use super::super::acl::{Acl, Grant, Kind, Privileges};
+use super::super::acl::Kind;
 use super::super::catalogs::{
     Catalog, Database, EventTrigger, Extension, ForeignServer, ForeignWrapper, Language, Publication, Schema,
     Subscription, Tablespace,
@@ -15,7 +13,7 @@ use crate::identifiers::written_identifier;
 use crate::observations::ChangeKind;
 
 /// A row as an object that is in no schema.
-trait Plain {
+pub(super) trait Plain {
     fn object(&self) -> Object<'_>;
 
     /// The statement that makes it anew.
@@ -204,94 +202,6 @@ impl<'a> Diff<'a> {
         }
     }
 
-    fn publication(&mut self, was: &Publication, is: &Publication) {
-        let (label, name) = (is.object().label(self.after), written_identifier(&is.name));
-        let publishes = |row: &Publication| {
-            let each = [
-                (row.insert, "insert"),
-                (row.update, "update"),
-                (row.delete, "delete"),
-                (row.truncate, "truncate"),
-            ];
-            each.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect::<Vec<_>>().join(", ")
-        };
-        if publishes(was) != publishes(is) {
-            let undo = format!("ALTER PUBLICATION {name} SET (publish = '{}')", publishes(was));
-            let detail = format!("publishes {}", from_to(publishes(was), publishes(is)));
-            self.tell(Place::Changed(ALTERED), ChangeKind::PublicationChanged, label.clone(), detail)
-                .undone_by([undo]);
-        }
-        if was.via_root != is.via_root {
-            let undo =
-                format!("ALTER PUBLICATION {name} SET (publish_via_partition_root = {})", was.via_root);
-            let detail = format!("publish_via_partition_root {}", from_to(was.via_root, is.via_root));
-            self.tell(Place::Changed(ALTERED), ChangeKind::PublicationChanged, label, detail)
-                .undone_by([undo]);
-        }
-    }
-
-    fn publication_parts(&mut self) {
-        let (before, after) = (self.before, self.after);
-        let pairs = self.pairs(
-            Catalog::PublicationTable,
-            &before.tables.publication_tables,
-            &after.tables.publication_tables,
-            |_, _, row, _| Some(format!("{} {}", row.publication, row.relation)),
-        );
-        for pair in pairs {
-            let (publication, relation, added) = match pair {
-                Pair::Created(_, row) => (row.publication, row.relation, true),
-                Pair::Dropped(_, row) => (row.publication, row.relation, false),
-                Pair::Recreated(_, was, _, row) if was == row => continue,
-                Pair::Changed(_, _, row) | Pair::Recreated(_, _, _, row) => {
-                    if let Some(of) = after.tables.publications.oid(row.publication) {
-                        let detail = format!("{} with another filter", after.relation_label(row.relation));
-                        self.tell(
-                            Place::Changed(ALTERED),
-                            ChangeKind::PublicationChanged,
-                            of.object().label(after),
-                            detail,
-                        );
-                    }
-                    continue;
-                }
-            };
-            let now = (self.now(Catalog::Publication, publication), self.now(Catalog::Relation, relation));
-            if let (Some(publication), Some(relation)) = now
-                && let Some(of) = after.tables.publications.oid(publication)
-                && before.tables.has(Catalog::Publication, publication)
-            {
-                let (label, name) = (of.object().label(after), written_identifier(&of.name));
-                let table = after.relation_sql(relation);
-                let verb = if added { "DROP" } else { "ADD" };
-                let undo = format!("ALTER PUBLICATION {name} {verb} TABLE {table}");
-                let detail = format!("{} {table}", if added { "with table" } else { "no longer with table" });
-                self.tell(Place::Changed(ALTERED), ChangeKind::PublicationChanged, label, detail)
-                    .undone_by([undo]);
-            }
-        }
-        for difference in differences(&before.tables.publication_schemas, &after.tables.publication_schemas) {
-            let (publication, schema, added) = match difference {
-                Difference::Added(_, row) => (row.publication, row.schema, true),
-                Difference::Removed(_, row) => (row.publication, row.schema, false),
-                Difference::Changed(..) => continue,
-            };
-            if let Some(of) = after.tables.publications.oid(publication)
-                && before.tables.has(Catalog::Publication, publication)
-                && after.tables.has(Catalog::Schema, schema)
-            {
-                let (label, name) = (of.object().label(after), written_identifier(&of.name));
-                let schema = after.schema(schema);
-                let verb = if added { "DROP" } else { "ADD" };
-                let undo = format!("ALTER PUBLICATION {name} {verb} TABLES IN SCHEMA {schema}");
-                let detail =
-                    format!("{} {schema}", if added { "with schema" } else { "no longer with schema" });
-                self.tell(Place::Changed(ALTERED), ChangeKind::PublicationChanged, label, detail)
-                    .undone_by([undo]);
-            }
-        }
-    }
-
     fn subscription(&mut self, was: &Subscription, is: &Subscription) {
         let (label, name) = (is.object().label(self.after), written_identifier(&is.name));
         if was.enabled != is.enabled {
@@ -329,113 +239,6 @@ impl<'a> Diff<'a> {
             let label = format!("user mapping of {role} on server {server}");
             self.tell(Place::Changed(ALTERED), ChangeKind::UserMappingChanged, label, detail).of(who).undo =
                 undo;
-        }
-    }
-
-    /// Privileges on settings: a setting without any has no row.
-    fn parameters(&mut self) {
-        let (before, after) = (self.before, self.after);
-        // The bootstrap superuser, who has the OID 10, grants them, and is on the list itself as soon as there is one.
-        let all = Kind::Parameter.all(after.version);
-        let own = Grant { grantee: 10, grantor: 10, privileges: all, grantable: Privileges::NONE };
-        let none = Some(Acl(vec![own]));
-        for difference in differences(&before.tables.parameters, &after.tables.parameters) {
-            let (name, was, is) = match difference {
-                Difference::Added(_, row) => (&row.name, &none, &row.acl),
-                Difference::Removed(_, row) => (&row.name, &row.acl, &none),
-                Difference::Changed(_, was, is) => (&is.name, &was.acl, &is.acl),
-            };
-            let on = super::privileges::On {
-                kind: Kind::Parameter,
-                label: format!("parameter {name}"),
-                sql: format!("PARAMETER {name}"),
-                column: None,
-            };
-            self.privileges(&on, (was, 10), (is, 10));
-        }
-    }
-
-    fn default_privileges(&mut self) {
-        let (before, after) = (self.before, self.after);
-        let pairs = self.pairs(
-            Catalog::DefaultPrivileges,
-            &before.tables.default_privileges,
-            &after.tables.default_privileges,
-            |_, _, row, _| Some(format!("{} {} {}", row.role, row.schema, row.kind)),
-        );
-        for pair in pairs {
-            let (row, was, is) = match pair {
-                Pair::Created(_, row) => (row, None, Some(&row.acl)),
-                Pair::Dropped(_, row) => (row, Some(&row.acl), None),
-                Pair::Changed(_, was, is) | Pair::Recreated(_, was, _, is) => {
-                    (is, Some(&was.acl), Some(&is.acl))
-                }
-            };
-            if !after.tables.has(Catalog::Role, row.role) {
-                continue;
-            }
-            let (kind, word) = match row.kind {
-                'S' => (Kind::Sequence, "SEQUENCES"),
-                'f' => (Kind::Function, "FUNCTIONS"),
-                'T' => (Kind::Type, "TYPES"),
-                'n' => (Kind::Schema, "SCHEMAS"),
-                'L' => (Kind::Relation, "LARGE OBJECTS"),
-                _ => (Kind::Relation, "TABLES"),
-            };
-            // In a schema they are added to what is granted anyway; without one they stand in its place.
-            let implicit = Acl::default_of(kind, row.role, after.version);
-            let rest = if row.schema == 0 { implicit } else { Acl::default() };
-            let (was, is) = (was.unwrap_or(&rest), is.unwrap_or(&rest));
-            let within = if row.schema == 0 {
-                String::new()
-            } else {
-                format!(" IN SCHEMA {}", after.schema(row.schema))
-            };
-            let maker = after.role_sql(row.role);
-            let alter = format!("ALTER DEFAULT PRIVILEGES FOR ROLE {maker}{within}");
-            let label =
-                format!("default privileges of {maker} on {}{}", word.to_lowercase(), within.to_lowercase());
-            let list = |acl: &Acl| {
-                let mut found = BTreeMap::new();
-                for grant in &acl.0 {
-                    found.insert(grant.grantee, (grant.privileges, grant.grantable));
-                }
-                found
-            };
-            let (old, new) = (list(was), list(is));
-            let grantees: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).copied().collect();
-            for grantee in grantees {
-                let (had, has) = (
-                    old.get(&grantee).copied().unwrap_or_default(),
-                    new.get(&grantee).copied().unwrap_or_default(),
-                );
-                let who = self.role_sql_now(grantee);
-                let role = self.role_now(grantee);
-                for (one, privilege) in had.0.without(has.0).each() {
-                    let option = if had.1.has(one) { " WITH GRANT OPTION" } else { "" };
-                    let undo = format!("{alter} GRANT {privilege} ON {word} TO {who}{option}");
-                    let place = Place::Changed(ALTERED);
-                    self.tell(
-                        place,
-                        ChangeKind::DefaultPrivilegesChanged,
-                        label.clone(),
-                        format!("no longer {privilege}"),
-                    )
-                    .of(role.clone())
-                    .undone_by([undo]);
-                }
-                for (_, privilege) in has.0.without(had.0).each() {
-                    let undo = format!("{alter} REVOKE {privilege} ON {word} FROM {who}");
-                    self.tell(
-                        Place::Changed(ALTERED),
-                        ChangeKind::DefaultPrivilegesChanged,
-                        label.clone(),
-                        privilege,
-                    )
-                    .of(role.clone())
-                    .undone_by([undo]);
-                }
-            }
         }
     }
 
