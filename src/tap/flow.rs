@@ -24,7 +24,6 @@ enum Side {
 impl Link {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let before = self.standing();
             let mut moved = false;
             if self.hold.is_some() {
                 match self.poll_hold(cx) {
@@ -34,13 +33,11 @@ impl Link {
                 }
             }
             moved |= self.drive(Side::Up, cx);
-            let waiting = self.up.outbox.len();
             moved |= self.drive(Side::Down, cx);
             if self.cutting && (self.up.outbox.is_empty() || self.up.deaf) {
                 return Poll::Ready(());
             }
-            // Each direction went as far as it could, but one may have made way for the other since.
-            if before != self.standing() || self.up.outbox.len() > waiting || moved && self.hold.is_some() {
+            if moved {
                 continue;
             }
             if self.hold.is_none() && (self.is_over(Side::Up) || self.is_over(Side::Down)) {
@@ -48,11 +45,6 @@ impl Link {
             }
             return Poll::Pending;
         }
-    }
-
-    /// What decides whether a direction is held up.
-    fn standing(&self) -> (Phase, bool, bool) {
-        (self.phase, self.is_blocked(Side::Up), self.is_blocked(Side::Down))
     }
 
     /// Lets a boundary go on. Ready when it is over or moved something.
@@ -194,9 +186,6 @@ impl Link {
 
     /// Looks at the messages of an inbox and moves them to the outbox; returns whether anything moved.
     fn process(&mut self, side: Side) -> bool {
-        if self.lane(side).inbox.is_empty() {
-            return false;
-        }
         let mut inbox = std::mem::take(&mut self.lane_mut(side).inbox);
         // Bytes that were looked at, and from where on they are not in the outbox yet.
         let (mut at, mut from) = (0, 0);
