@@ -18,10 +18,20 @@ pub(super) struct Missing {
     /// All of them.
     all: bool,
     some: BTreeMap<Catalog, BTreeSet<u32>>,
+    /// Those of everything that depends on these tables and functions.
+    renamed: BTreeSet<u32>,
     types: BTreeSet<(u32, i32)>,
 }
 
 impl Missing {
+    /// What is left when only what waits for no lock was read.
+    fn locking(&self) -> Self {
+        let locks = |wanted: &Catalog| DEFINED.iter().any(|(catalog, locks, _)| catalog == wanted && *locks);
+        let some = self.some.iter().filter(|(catalog, _)| locks(catalog));
+        let some = some.map(|(catalog, oids)| (*catalog, oids.clone())).collect();
+        Self { all: self.all, some, renamed: self.renamed.clone(), types: BTreeSet::new() }
+    }
+
     fn add(&mut self, catalog: Catalog, oid: u32) {
         self.some.entry(catalog).or_default().insert(oid);
     }
@@ -32,9 +42,17 @@ impl Missing {
             self.all = true;
         }
         let (old, new) = (&before.tables, &after.tables);
-        if renamed(old, new) {
-            self.all = true;
-            self.types.extend(after.type_names.keys().copied());
+        match renamed(old, new) {
+            Some(renamed) if renamed.is_empty() => {}
+            renamed => {
+                self.all |= renamed.is_none();
+                let renamed = renamed.unwrap_or_default();
+                // An index of a constraint depends on that, and not on its table.
+                let indexes = new.indexes.iter().filter(|(_, index)| renamed.contains(&index.relation));
+                indexes.for_each(|((oid, ..), _)| self.add(Catalog::Index, oid));
+                self.renamed.extend(renamed);
+                self.types.extend(after.type_names.keys().copied());
+            }
         }
         touched(&old.defaults, &new.defaults, |oid| self.add(Catalog::ColumnDefault, oid));
         touched(&old.constraints, &new.constraints, |oid| self.add(Catalog::Constraint, oid));
@@ -43,11 +61,19 @@ impl Missing {
         touched(&old.rules, &new.rules, |oid| self.add(Catalog::Rule, oid));
         touched(&old.policies, &new.policies, |oid| self.add(Catalog::Policy, oid));
         touched(&old.functions, &new.functions, |oid| self.add(Catalog::Function, oid));
-        // A bound stands with its relation, and the options of an index, too.
-        touched(&old.relations, &new.relations, |oid| {
-            self.add(Catalog::Relation, oid);
-            self.add(Catalog::Index, oid);
-        });
+        // The bound of a partition stands with its relation, and the options of an index, too.
+        for difference in differences(&old.relations, &new.relations) {
+            let (oid, was, is) = match difference {
+                Difference::Added((oid, ..), is) => (oid, None, is),
+                Difference::Changed((oid, ..), was, is) => (oid, Some(was), is),
+                Difference::Removed(..) => continue,
+            };
+            if matches!(is.kind, 'i' | 'I') {
+                self.add(Catalog::Index, oid);
+            } else if is.partition || was.is_some_and(|was| was.partition) {
+                self.add(Catalog::Relation, oid);
+            }
+        }
         self.note_types(old, new);
     }
 
@@ -78,19 +104,29 @@ fn touched<R: PartialEq>(old: &Table<R>, new: &Table<R>, mut call: impl FnMut(u3
     each(old, new, |oid, _| call(oid));
 }
 
-/// Whether a name changed that may stand in definitions of something else.
-fn renamed(old: &Tables, new: &Tables) -> bool {
-    let any = |found: Vec<bool>| found.into_iter().any(|other| other);
-    any(changed(&old.relations, &new.relations, |a, b| a.name != b.name || a.schema != b.schema))
-        || any(changed(&old.columns, &new.columns, |a, b| a.name != b.name && !b.dropped))
-        || any(changed(&old.functions, &new.functions, |a, b| a.name != b.name || a.schema != b.schema))
-        || any(changed(&old.types, &new.types, |a, b| a.name != b.name || a.schema != b.schema))
-        || any(changed(&old.schemas, &new.schemas, |a, b| a.name != b.name))
+/// The tables and functions of which a name changed that may stand in definitions of what depends on them; none when
+/// a name changed that may stand anywhere.
+fn renamed(old: &Tables, new: &Tables) -> Option<BTreeSet<u32>> {
+    if !changed(&old.types, &new.types, |a, b| a.name != b.name || a.schema != b.schema).is_empty()
+        || !changed(&old.schemas, &new.schemas, |a, b| a.name != b.name).is_empty()
+    {
+        return None;
+    }
+    let mut found = changed(&old.relations, &new.relations, |a, b| a.name != b.name || a.schema != b.schema);
+    found.extend(changed(&old.columns, &new.columns, |a, b| a.name != b.name && !b.dropped));
+    found.extend(changed(&old.functions, &new.functions, |a, b| a.name != b.name || a.schema != b.schema));
+    Some(found)
 }
 
-fn changed<R: PartialEq>(old: &Table<R>, new: &Table<R>, is: impl Fn(&R, &R) -> bool) -> Vec<bool> {
+/// The first OIDs of the keys of rows of which that holds.
+fn changed<R: PartialEq>(old: &Table<R>, new: &Table<R>, is: impl Fn(&R, &R) -> bool) -> BTreeSet<u32> {
     let pairs = differences(old, new).into_iter();
-    pairs.map(|pair| matches!(pair, Difference::Changed(_, a, b) if is(a, b))).collect()
+    pairs
+        .filter_map(|pair| match pair {
+            Difference::Changed(key, a, b) if is(a, b) => Some(key.0),
+            _ => None,
+        })
+        .collect()
 }
 
 /// How definitions are asked for.
@@ -116,20 +152,20 @@ impl Reader<'_> {
         }
         let (mut free, mut locking) = (Vec::new(), Vec::new());
         for (catalog, locks, text) in DEFINED {
-            let some: Option<Vec<u32>> = if missing.all {
-                None
-            } else {
-                let Some(some) = missing.some.get(catalog) else { continue };
-                Some(some.iter().copied().collect())
-            };
-            let statement = query::definitions(*catalog, text, some.as_deref());
+            let none = BTreeSet::new();
+            let some = missing.some.get(catalog).unwrap_or(&none);
+            let which = (!missing.all).then_some((some, &missing.renamed));
+            if which.is_some_and(|(some, renamed)| some.is_empty() && renamed.is_empty()) {
+                continue;
+            }
+            let statement = query::definitions(*catalog, text, which);
             if *locks { locking.push((*catalog, statement)) } else { free.push((*catalog, statement)) }
         }
 
         let mut left = Missing::default();
         let mut asked = free;
         if self.restricted {
-            left = Missing { types: BTreeSet::new(), ..missing.clone() };
+            left = missing.locking();
         } else {
             asked.extend(locking.iter().cloned());
         }
@@ -144,7 +180,7 @@ impl Reader<'_> {
             let rows = match asker.ask(&query::framed(&all, self.path, patient)).await {
                 // SQLSTATE lock_not_available: read what waits for no lock, the rest another time.
                 Err(failure) if patient && failure.sqlstate.as_str() == "55P03" => {
-                    left = Missing { types: BTreeSet::new(), ..missing.clone() };
+                    left = missing.locking();
                     asked.retain(|(catalog, _)| !locking.iter().any(|(other, _)| other == catalog));
                     statements.extend(asked.iter().map(|(_, statement)| statement.clone()));
                     asker.ask(&query::framed(&statements, self.path, patient)).await?
@@ -153,8 +189,9 @@ impl Reader<'_> {
             };
             // What was asked for and not answered has none.
             for (catalog, _) in &asked {
-                let some = missing.some.get(catalog).filter(|_| !missing.all);
-                texts.retain(|(of, oid), _| of != catalog || some.is_some_and(|some| !some.contains(oid)));
+                let some = missing.some.get(catalog);
+                let forget = |oid: &u32| missing.all || some.is_some_and(|some| some.contains(oid));
+                texts.retain(|(of, oid), _| of != catalog || !forget(oid));
             }
             take(rows, &mut texts, next)?;
         }

@@ -1,5 +1,7 @@
 //! The text of every question that is asked.
 
+use std::collections::BTreeSet;
+
 use super::catalogs::Catalog;
 use super::tables::Key;
 use crate::identifiers::quote_literal;
@@ -106,7 +108,11 @@ pub(super) fn fingerprint(catalog: Catalog, version: u32) -> String {
 /// Every key of a catalog with its xmin.
 pub(super) fn all_keys(catalog: Catalog, version: u32) -> String {
     let (_, from) = parts(catalog, version);
-    format!("SELECT 'key', '{}', t.xmin, {} {from}", catalog.name(), keys(catalog))
+    let keys = keys(catalog).replace(", ", ", ' ', ");
+    format!(
+        "SELECT 'keys', '{}', pg_catalog.string_agg(pg_catalog.concat(t.xmin, ' ', {keys}), ',') {from}",
+        catalog.name()
+    )
 }
 
 /// What is running, but for sessions of these applications. The server cuts their names to 63 bytes and replaces
@@ -166,14 +172,33 @@ pub(super) const DEFINED: &[(Catalog, bool, &str)] = &[
     ),
 ];
 
-/// Definitions of all rows of a catalog, or of some.
-pub(super) fn definitions(catalog: Catalog, text: &str, some: Option<&[u32]>) -> String {
+/// Definitions of all rows of a catalog; or of some, and of those that depend on some tables and functions or on the
+/// types of these tables' rows (PostgreSQL manual, 52.18). 1247 is pg_type, 1255 is pg_proc, 1259 is pg_class.
+pub(super) fn definitions(
+    catalog: Catalog,
+    text: &str,
+    which: Option<(&BTreeSet<u32>, &BTreeSet<u32>)>,
+) -> String {
     let key = catalog.keys().first().copied().unwrap_or("t.oid");
-    let condition = match some {
+    // No object has the OID 0.
+    let list = |oids: &BTreeSet<u32>| {
+        std::iter::once(0)
+            .chain(oids.iter().copied())
+            .map(|oid| oid.to_string())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let condition = match which {
         None => String::new(),
-        Some(some) => {
-            let some: Vec<_> = some.iter().map(u32::to_string).collect();
-            format!(" AND {key} IN ({})", some.join(", "))
+        Some((some, renamed)) if renamed.is_empty() => format!(" AND {key} IN ({})", list(some)),
+        Some((some, renamed)) => {
+            let (some, renamed) = (list(some), list(renamed));
+            format!(
+                " AND {key} = ANY (ARRAY(SELECT d.objid FROM pg_catalog.pg_depend AS d \
+                 WHERE d.refclassid IN (1247, 1255, 1259) AND (d.refobjid IN ({renamed}) OR d.refobjid IN \
+                 (SELECT c.reltype FROM pg_catalog.pg_class AS c WHERE c.oid IN ({renamed}))) \
+                 UNION SELECT pg_catalog.unnest(ARRAY[{some}]::pg_catalog.oid[])))"
+            )
         }
     };
     format!("SELECT 'definition', '{}', {key}, {text}{condition}", catalog.name())

@@ -234,12 +234,12 @@ impl Answer {
                         self.fingerprints.insert(catalog, sums);
                     }
                 }
-                "key" => {
-                    if let (Some(catalog), Some(xmin), Some(key)) =
-                        (text(1).and_then(Catalog::named), number(2), key(3))
-                    {
-                        self.keys.entry(catalog).or_default().insert(key, xmin);
-                    }
+                "keys" => {
+                    let Some(catalog) = text(1).and_then(Catalog::named) else { return Err(unreadable(tag)) };
+                    // Without any rows there is no list.
+                    let items = text(2).unwrap_or_default().split(',').filter(|item| !item.is_empty());
+                    let keys: Option<BTreeMap<_, _>> = items.map(listed_key).collect();
+                    self.keys.insert(catalog, keys.ok_or_else(|| unreadable(tag))?);
                 }
                 "setting" => {
                     self.settings.in_force.insert(
@@ -267,6 +267,14 @@ impl Answer {
         }
         Ok(())
     }
+}
+
+/// `xmin` and the three parts of a key.
+fn listed_key(item: &str) -> Option<(Key, u32)> {
+    let mut numbers = item.split(' ').map(|number| number.parse().ok());
+    let mut next = || numbers.next().flatten();
+    let xmin = next()?;
+    Some(((next()?, next()?, next()?), xmin))
 }
 
 /// The catalogs that are not what the server has.
