@@ -13,6 +13,9 @@ use crate::tap::Recording;
 /// Replays that a rehearsal may take: what has not been found by then is not found.
 const MOST: usize = 200;
 
+/// Times that the same questions are asked of new copies when none gives an answer.
+const ATTEMPTS: u32 = 3;
+
 /// Adds replays to a rehearsal until there are no more questions. Recordings are parallel to its runs.
 pub(super) async fn inquire(
     plan: &Plan,
@@ -31,6 +34,7 @@ pub(super) async fn inquire(
         .map(|((run, statements), recording)| Known { run: run.run, statements, recording })
         .collect();
     let replayer = Replayer::new(plan, &rehearsal.sandbox.backend, scope, known);
+    let mut fruitless = 0;
     loop {
         let questions = questions(&rehearsal);
         if questions.is_empty() || rehearsal.replays.len() >= MOST {
@@ -39,11 +43,12 @@ pub(super) async fn inquire(
         progress.phase(&Phase::Why { replays: rehearsal.replays.len() });
         let answers = join_all(questions.into_iter().map(|question| replayer.replay(question))).await;
         let before = rehearsal.replays.len();
+        // A copy that cannot be had, or in which the workers do not work, answers nothing: no reason to fail.
         for answer in answers {
-            rehearsal.replays.extend(answer?);
+            rehearsal.replays.extend(answer.ok().flatten());
         }
-        if rehearsal.replays.len() == before {
-            // A copy in which the workers do not work answers nothing, and would not the next time.
+        fruitless = if rehearsal.replays.len() == before { fruitless + 1 } else { 0 };
+        if fruitless == ATTEMPTS {
             return Ok(rehearsal);
         }
     }
