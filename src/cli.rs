@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::plan::HazardName;
 use crate::sandbox::BackendChoice;
 
 /// Rehearse a database script before production does.
@@ -84,9 +85,10 @@ pub struct CheckArgs {
     /// How often it runs at most while its runs still change something [default: 5, or as many as --runs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_runs: Option<u32>,
-    /// Cut the script off after each of its statements, in copies, and say which workers a half-done run breaks
-    #[arg(long)]
-    pub crash_points: bool,
+    /// What is looked for beyond the runs, separated by commas [default: all, but those that need copies of the clone
+    /// only where no worker is broken]
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    pub hazards: Vec<HazardName>,
     /// The database role that runs the script [default: postgres]
     #[arg(long = "as", value_name = "ROLE")]
     pub role: Option<String>,

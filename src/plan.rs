@@ -6,6 +6,7 @@
 mod build;
 mod error;
 mod file;
+mod hazards;
 mod read;
 mod values;
 mod workers;
@@ -13,4 +14,5 @@ mod workers;
 pub use build::{Overrides, Plan, build};
 pub use error::{PlanError, Source, line_of};
 pub use file::RehearsalFile;
+pub use hazards::{HazardName, Hazards, When};
 pub use read::FILE_NAME;

@@ -70,7 +70,8 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
     if plan.replay {
         rehearsal = inquire(plan, rehearsal, &recordings, scope, progress, verdict::of_repairs).await?;
     }
-    if plan.crash_points {
+    let broken = rehearsal.runs.iter().flat_map(|run| &run.workers).any(|worker| !worker.works());
+    if plan.hazards.crash_points.now(broken) {
         rehearsal = inquire(plan, rehearsal, &recordings, scope, progress, verdict::of_crash_points).await?;
     }
     Ok(Rehearsed { observations: rehearsal, sandbox })

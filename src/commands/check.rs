@@ -34,7 +34,7 @@ pub async fn run(args: CheckArgs) -> Result<Exit, Failure> {
         roles: args.roles,
         runs: args.runs,
         max_runs: args.max_runs,
-        crash_points: args.crash_points,
+        hazards: args.hazards,
         backend: args.running.backend,
         postgres: args.postgres,
         postgres_bin: args.running.postgres_bin.clone(),

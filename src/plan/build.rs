@@ -9,6 +9,7 @@ use toml::Spanned;
 
 use super::error::{PlanError, Source};
 use super::file::{Extensions, RehearsalFile, RunEntry};
+use super::hazards::{self, HazardName, Hazards};
 use super::read::{self, dump};
 use super::values::{OneOrMany, Setting};
 use super::workers::{passwords, workers};
@@ -49,8 +50,8 @@ pub struct Overrides {
     pub no_cache: bool,
     /// Whether nothing is replayed.
     pub no_replay: bool,
-    /// Whether the script is cut off in copies.
-    pub crash_points: bool,
+    /// Which hazards are looked for; empty: those that the file says.
+    pub hazards: Vec<HazardName>,
 }
 
 /// Everything that a rehearsal needs to be told.
@@ -70,8 +71,8 @@ pub struct Plan {
     pub sure: usize,
     /// Whether the rehearsal is replayed to find out why a worker is broken.
     pub replay: bool,
-    /// Whether the first run is cut off after each of its statements, in copies.
-    pub crash_points: bool,
+    /// Which hazards are looked for.
+    pub hazards: Hazards,
     places: Places,
 }
 
@@ -202,8 +203,8 @@ impl Builder<'_> {
                 .collect(),
         };
         let (cache, replay) = (!overrides.no_cache, !overrides.no_replay);
-        let crash_points = overrides.crash_points || file.hazards.crash_points;
-        Ok(Plan { sandbox, seed, cache, workers, runs, sure, replay, crash_points, places })
+        let hazards = hazards::chosen(&overrides.hazards, &file.hazards, replay);
+        Ok(Plan { sandbox, seed, cache, workers, runs, sure, replay, hazards, places })
     }
 
     /// The dumps that a flag names, else the file, else the default where it exists.

@@ -37,8 +37,14 @@ pub struct RehearsalFile {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HazardsSection {
-    /// Whether the first run is cut off after each of its statements, in copies. Default: false.
-    pub crash_points: bool,
+    /// Whether the first run is cut off after each of its statements, in copies. Default: unless a worker is broken.
+    pub crash_points: Option<bool>,
+    /// Whether the first run is held open after each of its statements, in a copy. Default: unless a worker is broken.
+    pub held_locks: Option<bool>,
+    /// Whether two run the script at the same time, in a copy. Default: unless a worker is broken.
+    pub at_once: Option<bool>,
+    /// Whether the state is searched for what breaks later: passwords that expire, limits that are near. Default: true.
+    pub latent: Option<bool>,
 }
 
 /// `[clone]`

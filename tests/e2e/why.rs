@@ -198,9 +198,9 @@ fn a_script_cut_off_in_the_middle_is_a_hazard(backend: Backend) -> Result<(), Fa
     let rehearsal = shop();
     rehearsal.file("s.sql", revoke_and_grant);
     rehearsal.file("one.sql", &format!("BEGIN;\n{revoke_and_grant}COMMIT;\n"));
-    let report = rehearsal.report(backend, &["s.sql", "--runs", "1"], 0)?;
-    same("unless it is asked for", hazards(&report), vec![])?;
-    let report = rehearsal.report(backend, &["s.sql", "--runs", "1", "--crash-points"], 0)?;
+    let report = rehearsal.report(backend, &["s.sql", "--runs", "1", "--hazards", "latent"], 0)?;
+    same("unless it is looked for", hazards(&report), vec![])?;
+    let report = rehearsal.report(backend, &["s.sql", "--runs", "1", "--hazards", "crash-points"], 0)?;
     let found = hazards(&report);
     same("hazards", found.len(), 1)?;
     for (kind, statement, message) in &found {
@@ -210,7 +210,7 @@ fn a_script_cut_off_in_the_middle_is_a_hazard(backend: Backend) -> Result<(), Fa
             same(message, message.contains(text), true)?;
         }
     }
-    let report = rehearsal.report(backend, &["one.sql", "--runs", "1", "--crash-points"], 0)?;
+    let report = rehearsal.report(backend, &["one.sql", "--runs", "1", "--hazards", "crash-points"], 0)?;
     same("in one transaction", hazards(&report), vec![])
 }
 
