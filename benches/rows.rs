@@ -24,7 +24,7 @@ const BEGIN: &str = "BEGIN; SET LOCAL session_replication_role = replica; SET LO
 
 fn main() {
     let sizes: Vec<u64> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
-    let sizes = if sizes.is_empty() { SIZES.to_vec() } else { sizes };
+    let sizes: Vec<u64> = if sizes.is_empty() { SIZES.to_vec() } else { sizes };
     tokio::runtime::Runtime::new().unwrap().block_on(bench(&sizes));
 }
 
@@ -40,7 +40,7 @@ async fn bench(sizes: &[u64]) {
         "{:>10} {:>8} {:>10} {:>10} {:>10} {:>8} {:>8}",
         "rows/table", "rounds", "fill", "COPY", "psql", "ratio", "(psql)"
     );
-    for rows in sizes {
+    for (measured, rows) in sizes.iter().enumerate() {
         let rounds = match rows {
             0..=100 => 15,
             101..=10_000 => 7,
@@ -48,7 +48,9 @@ async fn bench(sizes: &[u64]) {
         };
         let (mut fills, mut copies, mut psqls, mut total) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for round in 0..rounds {
-            let session = database(&sandbox, &format!("fill_{rows}_{round}")).await;
+            // A size may be measured several times.
+            let name = |of: &str| format!("{of}_{measured}_{round}");
+            let session = database(&sandbox, &name("fill")).await;
             let plan = RowsPlan { rows: *rows, seed: 1, tables: BTreeMap::new() };
             let begun = Instant::now();
             let filled = fill(session.client(), &plan).await.unwrap();
@@ -59,16 +61,12 @@ async fn bench(sizes: &[u64]) {
             if round == 0 {
                 for (name, _) in &tables {
                     let query = format!("COPY {name} TO STDOUT");
-                    psql(
-                        &sandbox,
-                        &session_database(*rows, round),
-                        &["-c", &query, "-o", &file(files.path(), name)],
-                    );
+                    psql(&sandbox, &name("fill"), &["-c", &query, "-o", &file(files.path(), name)]);
                 }
             }
             session.close().await;
 
-            let session = database(&sandbox, &format!("copy_{rows}_{round}")).await;
+            let session = database(&sandbox, &name("copy")).await;
             let begun = Instant::now();
             session.run(BEGIN).await.unwrap();
             for (name, columns) in &tables {
@@ -78,7 +76,7 @@ async fn bench(sizes: &[u64]) {
             copies.push(begun.elapsed().as_secs_f64());
             session.close().await;
 
-            let name = format!("psql_{rows}_{round}");
+            let name = name("psql");
             database(&sandbox, &name).await.close().await;
             let mut commands = vec!["-c".to_owned(), BEGIN.to_owned()];
             for (table, columns) in &tables {
@@ -103,10 +101,6 @@ async fn bench(sizes: &[u64]) {
         );
     }
     scope.close().await;
-}
-
-fn session_database(rows: u64, round: u64) -> String {
-    format!("fill_{rows}_{round}")
 }
 
 fn file(directory: &Path, table: &str) -> String {
