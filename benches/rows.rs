@@ -49,8 +49,8 @@ async fn bench(sizes: &[u64]) {
         let (mut fills, mut copies, mut psqls, mut total) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for round in 0..rounds {
             // A size may be measured several times.
-            let name = |of: &str| format!("{of}_{measured}_{round}");
-            let session = database(&sandbox, &name("fill")).await;
+            let called = |of: &str| format!("{of}_{measured}_{round}");
+            let session = database(&sandbox, &called("fill")).await;
             let plan = RowsPlan { rows: *rows, seed: 1, tables: BTreeMap::new() };
             let begun = Instant::now();
             let filled = fill(session.client(), &plan).await.unwrap();
@@ -61,12 +61,12 @@ async fn bench(sizes: &[u64]) {
             if round == 0 {
                 for (name, _) in &tables {
                     let query = format!("COPY {name} TO STDOUT");
-                    psql(&sandbox, &name("fill"), &["-c", &query, "-o", &file(files.path(), name)]);
+                    psql(&sandbox, &called("fill"), &["-c", &query, "-o", &file(files.path(), name)]);
                 }
             }
             session.close().await;
 
-            let session = database(&sandbox, &name("copy")).await;
+            let session = database(&sandbox, &called("copy")).await;
             let begun = Instant::now();
             session.run(BEGIN).await.unwrap();
             for (name, columns) in &tables {
@@ -76,7 +76,7 @@ async fn bench(sizes: &[u64]) {
             copies.push(begun.elapsed().as_secs_f64());
             session.close().await;
 
-            let name = name("psql");
+            let name = called("psql");
             database(&sandbox, &name).await.close().await;
             let mut commands = vec!["-c".to_owned(), BEGIN.to_owned()];
             for (table, columns) in &tables {

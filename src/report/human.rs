@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::document::{Document, ResultStatus, RunEntry};
+use crate::identifiers::RunNumber;
 use crate::verdict::{Outcome, ReasonKind, Status};
 
 /// What works.
@@ -188,28 +189,21 @@ fn closing_line(document: &Document) -> String {
         }
         Outcome::Fail => {
             let mut causes = Vec::new();
-            let mut harmed: Vec<_> = document
-                .reasons
-                .iter()
-                .filter(|reason| reason.kind != ReasonKind::ScriptFailed)
-                .filter_map(|reason| reason.worker.as_ref())
-                .collect();
-            let mut seen = Vec::new();
-            harmed.retain(|name| {
-                !seen.contains(name) && {
-                    seen.push(*name);
-                    true
+            // Each worker is named once, with the run that harmed it first.
+            let mut harmed: Vec<(RunNumber, &str, Vec<&str>)> = Vec::new();
+            for reason in document.reasons.iter().filter(|reason| reason.kind != ReasonKind::ScriptFailed) {
+                let (Some(run), Some(worker)) = (reason.run, &reason.worker) else { continue };
+                let verb = if reason.kind == ReasonKind::WorkerDisrupted { "disrupted" } else { "broke" };
+                if harmed.iter().any(|(_, _, names)| names.contains(&worker.as_str())) {
+                    continue;
                 }
-            });
-            if let Some(first) = document
-                .reasons
-                .iter()
-                .find(|reason| reason.kind != ReasonKind::ScriptFailed)
-                .and_then(|reason| reason.run)
-            {
-                let names: Vec<_> = harmed.iter().map(|name| name.as_str()).collect();
-                causes.push(format!("run {first} broke {}", list(&names)));
+                match harmed.iter_mut().find(|(other, did, _)| (*other, *did) == (run, verb)) {
+                    Some((_, _, names)) => names.push(worker.as_str()),
+                    None => harmed.push((run, verb, vec![worker.as_str()])),
+                }
             }
+            causes
+                .extend(harmed.iter().map(|(run, verb, names)| format!("run {run} {verb} {}", list(names))));
             let failed: Vec<_> = document
                 .reasons
                 .iter()

@@ -1,9 +1,10 @@
 //! Says in a few sentences what broke a worker: what the statement did, how the worker depended on it, what proves
 //! it, and why it shows only now.
 
+mod lacks;
 mod words;
 
-use crate::identifiers::{RoleName, RunNumber};
+use crate::identifiers::RunNumber;
 use crate::observations::{
     Change, ChangeKind, Ending, Failure, FailureKind, Rehearsal, RunObservation, Statement, WorkerFacts,
     WorkerObservation,
@@ -41,7 +42,9 @@ pub(super) fn explain(
                 sentences.push(effect(run, statement, facts, seen));
             }
             sentences.extend(proved(proof));
-            sentences.extend(why_now(rehearsal, run.run, statement));
+            if proof != Proof::WaitedForIt || !waited_before(rehearsal, run.run, seen) {
+                sentences.extend(why_now(rehearsal, run.run, statement));
+            }
         }
         _ => sentences.push(not_found(run, status)),
     }
@@ -95,26 +98,32 @@ fn effect(
         let what = if more == 1 { "one more thing".to_owned() } else { format!("{more} more things") };
         sentences.push(format!("It changes {what} of that kind."));
     }
-    let lost = role.and_then(|role| loss(run, role, said, &denied));
-    sentences.extend(lost.or_else(|| role.and_then(|role| another(run, role, said))));
+    if let Some(role) = role {
+        sentences.extend(lacks::lacks(run, role, said, &steps, &denied));
+    }
+    sentences.extend(unseen(&relevant, seen));
     sentences.join(" ")
+}
+
+/// Row security hides rows without an error (PostgreSQL manual, 5.8 Row Security Policies).
+fn unseen(changes: &[&Change], seen: &WorkerObservation) -> Option<String> {
+    let hides = |change: &&Change| {
+        matches!(
+            change.kind,
+            ChangeKind::RowSecurityChanged
+                | ChangeKind::PolicyAdded
+                | ChangeKind::PolicyDropped
+                | ChangeKind::PolicyChanged
+        )
+    };
+    let silent = failure(seen).is_some_and(|failure| failure.kind == FailureKind::Unexpected);
+    (silent && changes.iter().any(hides))
+        .then(|| "Rows that no policy lets a role see are not there for it; that is no error.".to_owned())
 }
 
 /// What was made anew, and is another one than before.
 fn is_anew(change: &&Change) -> bool {
     matches!(change.kind, ChangeKind::ObjectRecreated | ChangeKind::RoleRecreated)
-}
-
-/// Whether what bears the name that the failure gives is another one than before.
-fn another(run: &RunObservation, role: &RoleName, said: &str) -> Option<String> {
-    let made = |change: &&Change| change.kind == ChangeKind::ObjectCreated && names(said, &change.object);
-    let made = run.changes.iter().find(made)?;
-    let (object, detail) = (&made.object, &made.detail);
-    let owner = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
-    Some(format!(
-        "The {object} that is there now is another one{owner}: {role}, the worker's role, was not granted on it \
-         what it had on the old one."
-    ))
 }
 
 /// Whether a change is what a statement did, and not what follows from it for somebody.
@@ -124,40 +133,6 @@ fn is_deed(change: &&Change) -> bool {
         // A session that is left is told itself.
         ChangeKind::AccessLost | ChangeKind::AccessGained | ChangeKind::TransactionLeftOpen
     )
-}
-
-/// What the worker's role can no longer do with what its failure names, and by which path it could.
-fn loss(run: &RunObservation, role: &RoleName, said: &str, denied: &[&str]) -> Option<String> {
-    let lost: Vec<&Change> = run
-        .changes
-        .iter()
-        .filter(|change| change.kind == ChangeKind::AccessLost && change.role.as_ref() == Some(role))
-        .filter(|change| names(said, &change.object))
-        .filter(|change| denied.is_empty() || denied.iter().any(|object| same_object(object, &change.object)))
-        .collect();
-    let first = lost.first()?;
-    let (mut privileges, mut paths): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
-    for change in lost.iter().filter(|change| change.object == first.object) {
-        let (privilege, path) = change.detail.split_once(" (it had it ").unwrap_or((&change.detail, ""));
-        privileges.push(privilege);
-        let path = path.trim_end_matches(')');
-        if !path.is_empty() && !paths.contains(&path) {
-            paths.push(path);
-        }
-    }
-    let had =
-        if paths.is_empty() { String::new() } else { format!(", which it had {}", words::list(&paths)) };
-    Some(format!(
-        "{role}, the worker's role, no longer has {} on {}{had}.",
-        words::list(&privileges),
-        first.object
-    ))
-}
-
-/// Whether GRANT's name of an object and the one in a change are of the same thing.
-fn same_object(granted: &str, changed: &str) -> bool {
-    let name = |text: &str| text.rsplit(' ').next().unwrap_or(text).trim_matches('"').to_owned();
-    granted.starts_with("ROUTINE") || name(granted) == name(changed)
 }
 
 /// A statement that changed nothing but rows, or what sessions hold.
@@ -214,6 +189,12 @@ fn waited(run: &RunObservation, seen: &WorkerObservation, statement: &Statement)
     )
 }
 
+/// Whether the run before held it up as well.
+fn waited_before(rehearsal: &Rehearsal, run: RunNumber, seen: &WorkerObservation) -> bool {
+    let before = rehearsal.runs.iter().rfind(|before| before.run < run);
+    before.is_some_and(|before| before.waits.iter().any(|wait| wait.application == seen.name.as_str()))
+}
+
 /// Why the runs before did not break it.
 fn why_now(rehearsal: &Rehearsal, run: RunNumber, statement: &Statement) -> Option<String> {
     let before = rehearsal.runs.iter().rfind(|before| before.run < run)?;
@@ -228,10 +209,21 @@ fn why_now(rehearsal: &Rehearsal, run: RunNumber, statement: &Statement) -> Opti
             let said = other.message.as_deref().unwrap_or_default();
             format!("In run {number} the same statement failed ({said}) and changed nothing.")
         }
-        Some(other) if other.role != statement.role => format!(
-            "In run {number} the same statement was sent by {}, now by {}.",
-            other.role, statement.role
-        ),
+        Some(other) if other.role != statement.role => {
+            let made =
+                rehearsal.runs.iter().filter(|one| one.run == run).flat_map(|one| &one.changes).any(
+                    |change| matches!(change.kind, ChangeKind::ObjectCreated | ChangeKind::ObjectRecreated),
+                );
+            let (then, now) = (&other.role, &statement.role);
+            let defaults = if made {
+                format!(
+                    " What {now} makes gets the default privileges that were set for {now}, not those for {then}."
+                )
+            } else {
+                String::new()
+            };
+            format!("In run {number} the same statement was sent by {then}, now by {now}.{defaults}")
+        }
         Some(_) if before.result.ending == Ending::TimedOut => {
             format!("Run {number} was cut off at its timeout.")
         }

@@ -53,16 +53,15 @@ fn broken(text: &mut String, document: &Document, run: &RunEntry, worker: &Worke
             seen.failures, seen.iterations
         );
     }
-    let later: Vec<String> = document
-        .runs
-        .iter()
-        .filter(|later| later.run > run.run)
-        .filter_map(|later| {
-            let entry = later.workers.iter().find(|entry| entry.name == worker.name)?;
-            (entry.status != worker.status)
-                .then(|| format!("after run {} it is {}", later.run, called(entry.status).0))
-        })
-        .collect();
+    let mut later: Vec<String> = Vec::new();
+    let mut known = worker.status;
+    for after in document.runs.iter().filter(|after| after.run > run.run) {
+        let Some(entry) = after.workers.iter().find(|entry| entry.name == worker.name) else { continue };
+        if entry.status != known {
+            known = entry.status;
+            later.push(format!("from run {} on it is {}", after.run, called(known).0));
+        }
+    }
     if !later.is_empty() {
         let _ = writeln!(text, "  {}", later.join(", "));
     }
@@ -171,6 +170,8 @@ fn shortened(text: &str, columns: usize) -> String {
 
 fn disrupted(text: &mut String, document: &Document, width: usize) {
     let mut first = true;
+    // What a later run does in the same way is told in a line.
+    let mut told: Vec<(&WorkerName, Option<&String>)> = Vec::new();
     for run in &document.runs {
         for worker in run.workers.iter().filter(|worker| worker.status == Status::Disrupted) {
             let Some(seen) = &worker.while_running else {
@@ -192,6 +193,12 @@ fn disrupted(text: &mut String, document: &Document, width: usize) {
                 milliseconds(seen.max_outage_ms),
                 if past { ", so the check fails" } else { "" },
             );
+            let sql = worker.cause.as_ref().and_then(|cause| cause.sql.as_ref());
+            if told.contains(&(&worker.name, sql)) {
+                let _ = writeln!(text, "  {}", painted(FAINT, "as above"));
+                continue;
+            }
+            told.push((&worker.name, sql));
             if let Some(failure) = &seen.first_failure {
                 let code = failure.sqlstate.as_ref().map(|code| format!("{code} ")).unwrap_or_default();
                 let _ = writeln!(text, "  {code}{}", failure.message);

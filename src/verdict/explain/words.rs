@@ -3,7 +3,10 @@
 use crate::identifiers::RoleName;
 use crate::observations::{Change, ChangeKind};
 
-/// Changes of the same kind on the same thing, told as one.
+/// Things of which the same is told in one sentence; of more it is said how many.
+const LISTED: usize = 3;
+
+/// Changes of the same kind on the same thing, or the same on several things, told as one.
 pub(super) fn told(changes: &[&Change]) -> Vec<String> {
     let mut groups: Vec<Vec<&Change>> = Vec::new();
     for change in changes {
@@ -18,15 +21,59 @@ pub(super) fn told(changes: &[&Change]) -> Vec<String> {
             None => groups.push(vec![change]),
         }
     }
-    groups.iter().filter_map(|group| in_words(group)).collect()
+    let mut alike: Vec<(&Vec<&Change>, Vec<&str>)> = Vec::new();
+    for group in &groups {
+        let Some(first) = group.first() else { continue };
+        match alike.iter_mut().find(|(other, _)| says_the_same(other, group)) {
+            Some((_, objects)) => objects.push(&first.object),
+            None => alike.push((group, vec![&first.object])),
+        }
+    }
+    alike.iter().filter_map(|(group, objects)| in_words(group, &several(objects))).collect()
+}
+
+/// Whether two groups differ in nothing but the object, where the sentence names nothing of it but that.
+fn says_the_same(one: &[&Change], other: &[&Change]) -> bool {
+    let details = |group: &[&Change]| group.iter().map(|change| change.detail.clone()).collect::<Vec<_>>();
+    let (Some(first), Some(second)) = (one.first(), other.first()) else { return false };
+    let privilege = is_privilege(first.kind) && first.role == second.role && details(one) == details(other);
+    first.kind == second.kind && (privilege || is_only_named(first.kind))
+}
+
+/// `a`, `a, b and c`, `a, b, c and 2 more`.
+pub(super) fn several(objects: &[&str]) -> String {
+    let Some((told, more)) = objects.split_at_checked(LISTED).filter(|(_, more)| more.len() > 1) else {
+        return list(objects);
+    };
+    format!("{} and {} more", told.join(", "), more.len())
+}
+
+fn is_only_named(kind: ChangeKind) -> bool {
+    matches!(
+        kind,
+        ChangeKind::ObjectCreated
+            | ChangeKind::ObjectDropped
+            | ChangeKind::ColumnAdded
+            | ChangeKind::ColumnDropped
+            | ChangeKind::ConstraintDropped
+            | ChangeKind::IndexAdded
+            | ChangeKind::IndexDropped
+            | ChangeKind::TriggerAdded
+            | ChangeKind::TriggerDropped
+            | ChangeKind::TriggerDisabled
+            | ChangeKind::RuleAdded
+            | ChangeKind::RuleDropped
+            | ChangeKind::RuleDisabled
+            | ChangeKind::PolicyDropped
+    )
 }
 
 fn is_privilege(kind: ChangeKind) -> bool {
     matches!(kind, ChangeKind::PrivilegeLost | ChangeKind::PrivilegeGained)
 }
 
-fn in_words(group: &[&Change]) -> Option<String> {
-    let Change { kind, object, role, detail, .. } = *group.first()?;
+fn in_words(group: &[&Change], object: &str) -> Option<String> {
+    let Change { kind, role, detail, .. } = *group.first()?;
     let who = role.as_ref().map_or("PUBLIC", RoleName::as_str);
     let details: Vec<&str> = group.iter().map(|change| change.detail.as_str()).collect();
     let arrow = detail.replace('→', "to");
@@ -63,7 +110,10 @@ fn in_words(group: &[&Change]) -> Option<String> {
         }
         ChangeKind::ObjectMoved => format!("it moves {arrow}"),
         ChangeKind::OwnerChanged => format!("it changes the owner of {object} from {arrow}"),
-        ChangeKind::RoleAttributeChanged => format!("it alters {object}: {arrow}"),
+        ChangeKind::RoleAttributeChanged => {
+            // Without a limit it is stored as -1.
+            format!("it alters {object}: {}", arrow.replace("CONNECTION LIMIT -1", "no CONNECTION LIMIT"))
+        }
         ChangeKind::RoleSettingChanged => {
             format!("it changes what {object} begins its sessions with: {arrow}")
         }
@@ -138,5 +188,61 @@ pub(super) fn sentence(text: &str) -> String {
     match text.strip_prefix("it ") {
         Some(rest) => format!("It {rest}."),
         None => format!("{text}."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(kind: ChangeKind, object: &str, role: Option<&str>, detail: &str) -> Change {
+        Change {
+            kind,
+            object: object.to_owned(),
+            role: role.map(RoleName::new),
+            detail: detail.to_owned(),
+            statement: None,
+            undo: None,
+        }
+    }
+
+    #[test]
+    fn the_same_on_several_things_is_one_sentence() {
+        let changes = [
+            change(ChangeKind::PrivilegeLost, "table a", Some("r"), "INSERT"),
+            change(ChangeKind::PrivilegeLost, "table a", Some("r"), "UPDATE"),
+            change(ChangeKind::PrivilegeLost, "table b", Some("r"), "INSERT"),
+            change(ChangeKind::PrivilegeLost, "table b", Some("r"), "UPDATE"),
+            change(ChangeKind::PrivilegeLost, "table c", Some("r"), "SELECT"),
+            change(ChangeKind::PrivilegeLost, "table d", None, "SELECT"),
+        ];
+        assert_eq!(
+            told(&changes.iter().collect::<Vec<_>>()),
+            [
+                "it takes INSERT and UPDATE on table a and table b from r",
+                "it takes SELECT on table c from r",
+                "it takes SELECT on table d from PUBLIC",
+            ]
+        );
+    }
+
+    #[test]
+    fn of_many_things_it_is_said_how_many() {
+        let named = |name| change(ChangeKind::ObjectDropped, name, None, "");
+        let four = ["table a", "table b", "table c", "table d"].map(named);
+        assert_eq!(
+            told(&four.iter().collect::<Vec<_>>()),
+            ["it drops table a, table b, table c and table d"]
+        );
+        let five = ["table a", "table b", "table c", "table d", "table e"].map(named);
+        assert_eq!(told(&five.iter().collect::<Vec<_>>()), ["it drops table a, table b, table c and 2 more"]);
+    }
+
+    #[test]
+    fn what_has_a_detail_of_its_own_is_told_by_itself() {
+        let limits = ["role a", "role b"]
+            .map(|role| change(ChangeKind::RoleAttributeChanged, role, None, "CONNECTION LIMIT -1 → 1"));
+        assert_eq!(told(&limits.iter().collect::<Vec<_>>()).len(), 2);
+        assert_eq!(told(&[&limits[0]]), ["it alters role a: no CONNECTION LIMIT to 1"]);
     }
 }

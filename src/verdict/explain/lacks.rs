@@ -1,0 +1,107 @@
+//! What a worker's role lacks of what its failure names: a right that it lost, had on another thing of that name, or
+//! never had.
+
+use super::words;
+use crate::identifiers::RoleName;
+use crate::observations::{Change, ChangeKind, RunObservation};
+use crate::verdict::repair::names;
+
+/// That in a sentence; none where it lacks nothing that is known.
+pub(super) fn lacks(
+    run: &RunObservation,
+    role: &RoleName,
+    said: &str,
+    steps: &str,
+    denied: &[&str],
+) -> Option<String> {
+    loss(run, role, said, denied)
+        .or_else(|| another(run, role, said))
+        .or_else(|| ambiguous(steps, denied))
+        .or_else(|| never_had(role, denied))
+}
+
+/// What the worker's role can no longer do with what its failure names, and by which path it could.
+fn loss(run: &RunObservation, role: &RoleName, said: &str, denied: &[&str]) -> Option<String> {
+    let lost: Vec<&Change> = run
+        .changes
+        .iter()
+        .filter(|change| change.kind == ChangeKind::AccessLost && change.role.as_ref() == Some(role))
+        .filter(|change| names(said, &change.object))
+        .filter(|change| denied.is_empty() || denied.iter().any(|object| same_object(object, &change.object)))
+        .collect();
+    let first = lost.first()?;
+    let of = |object: &str| {
+        let (mut privileges, mut paths): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+        for change in lost.iter().filter(|change| change.object == object) {
+            let (privilege, path) = change.detail.split_once(" (it had it ").unwrap_or((&change.detail, ""));
+            privileges.push(privilege);
+            let path = path.trim_end_matches(')');
+            if !path.is_empty() && !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+        (privileges, paths)
+    };
+    let (privileges, paths) = of(&first.object);
+    // A message gives a function's name without its arguments.
+    let mut objects: Vec<&str> = Vec::new();
+    for change in &lost {
+        if !objects.contains(&change.object.as_str())
+            && of(&change.object) == (privileges.clone(), paths.clone())
+        {
+            objects.push(&change.object);
+        }
+    }
+    let had =
+        if paths.is_empty() { String::new() } else { format!(", which it had {}", words::list(&paths)) };
+    Some(format!(
+        "{role}, the worker's role, no longer has {} on {}{had}.",
+        words::list(&privileges),
+        words::several(&objects)
+    ))
+}
+
+/// Whether GRANT's name of an object and the one in a change are of the same thing.
+fn same_object(granted: &str, changed: &str) -> bool {
+    let name = |text: &str| text.rsplit(' ').next().unwrap_or(text).trim_matches('"').to_owned();
+    granted.starts_with("ROUTINE") || name(granted) == name(changed)
+}
+
+/// Whether what bears the name that the failure gives is another one than before.
+fn another(run: &RunObservation, role: &RoleName, said: &str) -> Option<String> {
+    let made = |change: &&Change| change.kind == ChangeKind::ObjectCreated && names(said, &change.object);
+    let made = run.changes.iter().find(made)?;
+    let (object, detail) = (&made.object, &made.detail);
+    let owner = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
+    Some(format!(
+        "The {object} that is there now is another one{owner}: {role}, the worker's role, was not granted on it \
+         what it had on the old one."
+    ))
+}
+
+/// Whether the worker's statements leave it open which of several things of one name they mean.
+fn ambiguous(steps: &str, denied: &[&str]) -> Option<String> {
+    let objects: Vec<&str> = denied.iter().filter_map(|object| object.strip_prefix("TABLE ")).collect();
+    let (first, _) = objects.split_first().filter(|(_, others)| !others.is_empty())?;
+    if objects.iter().any(|object| steps.contains(object)) {
+        return None;
+    }
+    let name = first.rsplit('.').next().unwrap_or(first);
+    Some(format!(
+        "There are {}: the worker names {name} without a schema, which means the first of them in its search_path that is \
+         in a schema its role may use.",
+        words::list(&objects)
+    ))
+}
+
+/// What the worker was denied, and nobody took from it.
+fn never_had(role: &RoleName, denied: &[&str]) -> Option<String> {
+    let (first, others) = denied.split_first()?;
+    let (kind, name) = first.split_once(' ')?;
+    others.is_empty().then(|| {
+        format!(
+            "{role}, the worker's role, has lost nothing on {} {name}: it never had that right, and only now comes to it.",
+            kind.to_lowercase()
+        )
+    })
+}
