@@ -7,11 +7,13 @@
 
 mod change;
 mod replay;
+mod rows;
 
 use serde::{Deserialize, Serialize};
 
 pub use change::{Change, ChangeKind, undo};
 pub use replay::{Edit, Experiment, Replay, Trial};
+pub use rows::RowsChanged;
 
 use crate::identifiers::{RoleName, RunNumber, SqlState, WorkerName};
 

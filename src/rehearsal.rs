@@ -4,6 +4,7 @@ mod clone;
 mod denied;
 mod inquiry;
 mod replay;
+mod rows;
 mod stage;
 mod trace;
 

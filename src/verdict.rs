@@ -2,10 +2,12 @@
 //!
 //! Pure: no clock, no input or output. The rules are the contract's, section 3.
 
+mod advice;
 mod cause;
 mod explain;
 mod hazards;
 mod repair;
+mod rows;
 mod search;
 mod settling;
 
@@ -108,6 +110,8 @@ pub struct Judged {
     pub explanation: String,
     /// What mends it.
     pub repair: Option<Repair>,
+    /// How the script avoids it.
+    pub advice: Option<String>,
 }
 
 /// The judgement of a rehearsal. `runs` is parallel to the rehearsal's, and so are the workers of each.
@@ -130,7 +134,7 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
         .iter()
         .map(|worker| {
             let (status, meanwhile) = status(worker, None, false);
-            Judged { status, meanwhile, cause: None, explanation: String::new(), repair: None }
+            Judged { status, meanwhile, cause: None, explanation: String::new(), repair: None, advice: None }
         })
         .collect();
     let mut reasons: Vec<Reason> = rehearsal
@@ -183,6 +187,7 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
                 }
             };
             let explanation = cause.as_ref().map(|cause| explain::explain(rehearsal, worker, status, cause));
+            let advice = cause.as_ref().and_then(|cause| advice::advice(rehearsal, worker, status, cause));
             let repair = match (&cause, status) {
                 (Some(cause), Status::Latent | Status::Broken) => {
                     match repair::mending(rehearsal, &worker.name, cause) {
@@ -198,6 +203,7 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
                 cause,
                 explanation: explanation.unwrap_or_default(),
                 repair,
+                advice,
             });
         }
         runs.push(judged);
@@ -214,7 +220,11 @@ pub fn of_causes(rehearsal: &Rehearsal) -> Vec<Experiment> {
 /// The replays that would tell more of what mends broken workers. None: all is known that can be. The changes of the
 /// runs must be known by then.
 pub fn of_repairs(rehearsal: &Rehearsal) -> Vec<Experiment> {
-    repair::questions(rehearsal, &broken(rehearsal), |worker, run| cause::cause(rehearsal, worker, run))
+    let broken = broken(rehearsal);
+    let cause = |worker: &WorkerName, run: RunNumber| cause::cause(rehearsal, worker, run);
+    let mut questions = rows::questions(rehearsal, &broken, cause);
+    questions.extend(repair::questions(rehearsal, &broken, cause));
+    questions
 }
 
 /// Who was broken by which run.

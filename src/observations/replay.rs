@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::WorkerObservation;
+use super::{RowsChanged, WorkerObservation};
 use crate::identifiers::RunNumber;
 
 /// A replay of a rehearsal up to one run, of which something is left out.
@@ -15,8 +15,18 @@ pub struct Experiment {
     /// Whether the last run is made once more, whole, when that has ended.
     #[serde(default)]
     pub rerun: bool,
+    /// The statement of the last run around which the rows of the clone are read, while the workers rest.
+    #[serde(default)]
+    pub rows_around: Option<u32>,
     /// Statements that are tried one after another when it has ended, until every worker of `mends` works.
     pub repairs: Vec<Vec<String>>,
+}
+
+impl Experiment {
+    /// A run of which only so much is carried out.
+    pub fn of(run: RunNumber, edit: Edit) -> Self {
+        Self { run, edit, rerun: false, rows_around: None, repairs: Vec::new() }
+    }
 }
 
 /// What of a run's statements is carried out; the script is answered as before for the others.
@@ -43,6 +53,9 @@ pub struct Replay {
     /// Every worker after that run was made once more.
     #[serde(default)]
     pub rerun: Option<Vec<WorkerObservation>>,
+    /// What the statement that was asked for did to rows.
+    #[serde(default)]
+    pub rows: Vec<RowsChanged>,
     /// What became of them after each repair, in the order in which they were tried.
     pub trials: Vec<Trial>,
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::rows::Around;
 use super::stage::{Set, Stage};
 use crate::failure::Failure;
 use crate::identifiers::RunNumber;
@@ -44,19 +45,32 @@ impl<'a> Replayer<'a> {
 
     async fn in_sandbox(&self, experiment: Experiment, scope: &Scope) -> Result<Option<Replay>, Failure> {
         let progress = Progress::new(true, false);
-        let Set { mut stage, baseline, .. } = Stage::set(&self.plan, scope, &progress).await?;
+        let mut plan = self.plan.clone();
+        if experiment.rows_around.is_some() {
+            // Rows that they change meanwhile would look like the script's.
+            plan.workers.iter_mut().for_each(|worker| worker.while_running = false);
+        }
+        let Set { mut stage, baseline, .. } = Stage::set(&plan, scope, &progress).await?;
         if !baseline.iter().all(WorkerObservation::works) {
             return Ok(None);
         }
-        let mut workers = Vec::new();
+        let (mut workers, mut rows) = (Vec::new(), Vec::new());
         for spec in self.plan.runs.iter().take_while(|spec| spec.number <= experiment.run) {
             let known = self.known.iter().find(|known| known.run == spec.number);
-            let orders = match known {
-                Some(known) if spec.number == experiment.run => orders(&experiment.edit, known),
-                _ => Orders::default(),
+            let known = known.filter(|_| spec.number == experiment.run);
+            let mut orders = known.map_or_else(Orders::default, |known| orders(&experiment.edit, known));
+            let around = match (known, experiment.rows_around) {
+                (Some(known), Some(statement)) => Some(Arc::new(around(&stage, known, statement).await)),
+                _ => None,
             };
+            if let Some(around) = &around {
+                orders.boundary = Some(Arc::clone(around) as Arc<dyn Boundary>);
+            }
             let (run, _) = stage.run(spec, orders, &progress).await?;
             workers = run.workers;
+            if let Some(around) = around {
+                rows = around.changed().await;
+            }
         }
         let mut rerun = None;
         if let Some(spec) =
@@ -70,8 +84,15 @@ impl<'a> Replayer<'a> {
             trials.push(Trial { sql: sql.clone(), error, workers: stage.check().await });
         }
         stage.strike().await;
-        Ok(Some(Replay { experiment, workers, rerun, trials }))
+        Ok(Some(Replay { experiment, workers, rerun, rows, trials }))
     }
+}
+
+/// Has rows read around a statement of the run that comes.
+async fn around(stage: &Stage<'_>, known: &Known<'_>, statement: u32) -> Around {
+    let before = known.statements.iter().map(|one| one.index).filter(|index| *index < statement);
+    let server = stage.sandbox.server();
+    Around::begin(server, &stage.superuser(), statement, before.max()).await
 }
 
 /// The plan of a copy, which is on the backend that the rehearsal itself got.

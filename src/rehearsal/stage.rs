@@ -9,7 +9,7 @@ use crate::failure::{Exit, Failure};
 use crate::identifiers::{RunNumber, WorkerName};
 use crate::observations::{CloneFacts, Denied, RunObservation, WorkerObservation};
 use crate::plan::Plan;
-use crate::postgres::{QueryFailure, Session};
+use crate::postgres::{Login, QueryFailure, Session};
 use crate::programs::Place;
 use crate::progress::{Phase, Progress};
 use crate::runs::{self, Arrivals, RunSpec, Waits};
@@ -114,6 +114,11 @@ impl<'a> Stage<'a> {
         };
         shift.script_ended();
         let waits = waits.seen();
+        if let Some(tap) = &self.tap {
+            // psql does not wait for what follows on its last statement: who looks there must not meet what the workers
+            // do afterwards.
+            tap.boundaries_done().await;
+        }
         self.sandbox.settle().await;
         if self.arrivals.strangers().await.is_err() {
             // The server has crashed and recovered, or is gone, which the workers will tell.
@@ -128,7 +133,6 @@ impl<'a> Stage<'a> {
         // What it left in the background may have gone on to send statements until now.
         let recording = match &self.tap {
             Some(tap) => {
-                // psql does not wait for what follows on its last statement.
                 tap.boundaries_done().await;
                 tap.end()
             }
@@ -154,29 +158,28 @@ impl<'a> Stage<'a> {
     /// The state of the server and of the clone; none when it cannot be read, as when the script has dropped the
     /// database.
     pub(super) async fn state(&self, watcher: &mut Watcher) -> Option<Arc<Snapshot>> {
-        let server = self.sandbox.server();
-        let login = server.superuser_login(&self.plan.seed.database);
-        super::trace::refreshed(watcher, server, &login).await.ok()
+        super::trace::refreshed(watcher, self.sandbox.server(), &self.superuser()).await.ok()
     }
 
     /// The objects that workers were denied, by name.
     pub(super) async fn denied(&self, workers: &[WorkerObservation]) -> Vec<Denied> {
-        let server = self.sandbox.server();
-        let login = server.superuser_login(&self.plan.seed.database);
-        super::denied::denied(workers, server, &login).await
+        super::denied::denied(workers, self.sandbox.server(), &self.superuser()).await
+    }
+
+    /// A login as thirdrun's own superuser, into the clone's database.
+    pub(super) fn superuser(&self) -> Login {
+        self.sandbox.server().superuser_login(&self.plan.seed.database)
     }
 
     /// What sessions that belong to the rehearsal call themselves.
     pub(super) fn known_applications(&self) -> Vec<String> {
-        let own = self.sandbox.server().superuser_login(&self.plan.seed.database).application;
+        let own = self.superuser().application;
         self.plan.workers.iter().map(|worker| worker.name.to_string()).chain([own]).collect()
     }
 
     /// Carries out statements as thirdrun's own superuser, in the clone's database.
     pub(super) async fn carry_out(&self, statements: &[String]) -> Result<(), QueryFailure> {
-        let server = self.sandbox.server();
-        let login = server.superuser_login(&self.plan.seed.database);
-        let session = Session::open(&server.endpoint, &login).await?;
+        let session = Session::open(&self.sandbox.server().endpoint, &self.superuser()).await?;
         let mut result = Ok(());
         for statement in statements {
             result = session.run(statement).await.map(drop);

@@ -161,7 +161,7 @@ impl Reader {
 }
 
 /// The script's own connection.
-struct Inside<'a>(&'a At);
+pub(super) struct Inside<'a>(pub(super) &'a At);
 
 impl Ask for Inside<'_> {
     async fn ask(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, QueryFailure> {

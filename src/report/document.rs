@@ -156,6 +156,9 @@ pub struct WorkerEntry {
     pub cause: Option<CauseEntry>,
     /// What would mend it.
     pub repair: Option<RepairEntry>,
+    /// How the script avoids it, where that is a pattern that people know.
+    #[serde(default)]
+    pub advice: Option<String>,
 }
 
 /// What mends a worker.
@@ -348,6 +351,7 @@ fn worker_entry(rehearsal: &Rehearsal, seen: &WorkerObservation, judged: &Judged
             sql: repair.sql.iter().map(|sql| ended(sql)).collect::<Vec<_>>().join("\n"),
             verified: true,
         }),
+        advice: judged.advice.clone(),
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn questions(rehearsal: &Rehearsal, broken: &[(WorkerName, RunNumber)
     for (worker, run) in broken {
         let Search::Ask(edits) = searched(rehearsal, worker, *run) else { continue };
         for edit in edits {
-            let experiment = Experiment { run: *run, edit, rerun: false, repairs: Vec::new() };
+            let experiment = Experiment::of(*run, edit);
             if !questions.contains(&experiment) {
                 questions.push(experiment);
             }

@@ -2,17 +2,19 @@
 //! it, and why it shows only now.
 
 mod lacks;
+mod rows;
 mod words;
 
 use crate::identifiers::RunNumber;
 use crate::observations::{
-    Change, ChangeKind, Ending, Failure, FailureKind, Rehearsal, RunObservation, Statement, WorkerFacts,
-    WorkerObservation,
+    Change, ChangeKind, Ending, Failure, FailureKind, Rehearsal, RowsChanged, RunObservation, Statement,
+    WorkerFacts, WorkerObservation,
 };
 
 use super::Status;
 use super::cause::Cause;
 use super::repair::names;
+use super::rows::changed;
 use super::search::Proof;
 
 /// Changes that are told; of more it is said how many.
@@ -39,7 +41,8 @@ pub(super) fn explain(
             if proof == Proof::WaitedForIt {
                 sentences.push(waited(run, seen, statement));
             } else {
-                sentences.push(effect(run, statement, facts, seen));
+                let rows = changed(rehearsal, cause);
+                sentences.push(effect(rehearsal, run, statement, facts, seen, rows));
             }
             sentences.extend(proved(proof));
             if proof != Proof::WaitedForIt || !waited_before(rehearsal, run.run, seen) {
@@ -54,10 +57,12 @@ pub(super) fn explain(
 
 /// What the statement changed, as far as the worker can have noticed.
 fn effect(
+    rehearsal: &Rehearsal,
     run: &RunObservation,
     statement: &Statement,
     facts: Option<&WorkerFacts>,
     seen: &WorkerObservation,
+    rows: &[RowsChanged],
 ) -> String {
     let by_it = |change: &&Change| change.statement == Some(statement.index);
     let anew: Vec<&Change> = run.changes.iter().filter(by_it).filter(is_anew).collect();
@@ -92,14 +97,18 @@ fn effect(
     told.truncate(TOLD);
     let mut sentences: Vec<String> = told.iter().map(|one| words::sentence(one)).collect();
     if sentences.is_empty() {
-        sentences.push(without_changes(run, statement));
+        let told = rows::told(rows, statement, &steps);
+        sentences.push(told.unwrap_or_else(|| without_changes(run, statement)));
     }
     if more > 0 {
-        let what = if more == 1 { "one more thing".to_owned() } else { format!("{more} more things") };
-        sentences.push(format!("It changes {what} of that kind."));
+        let what = if more == 1 { "one more change".to_owned() } else { format!("{more} more changes") };
+        sentences.push(format!("It makes {what} of that kind."));
     }
     if let Some(role) = role {
-        sentences.extend(lacks::lacks(run, role, said, &steps, &denied));
+        let lost = lacks::lacks(run, role, said, &steps, &denied);
+        let anew = !seen.new_session.ok();
+        sentences
+            .extend(lost.or_else(|| lacks::never_had(rehearsal, run.run, role, &denied).filter(|_| anew)));
     }
     sentences.extend(unseen(&relevant, seen));
     sentences.join(" ")
@@ -141,13 +150,13 @@ fn without_changes(run: &RunObservation, statement: &Statement) -> String {
     let word = tag.split(' ').next().unwrap_or_default();
     match (word, statement.rows) {
         ("INSERT" | "UPDATE" | "DELETE" | "MERGE" | "COPY", Some(rows)) => {
-            let rows = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
+            let rows = words::counted(rows, "row");
             format!("It changed no privilege and no definition, but {rows} that the worker depends on.")
         }
         ("TRUNCATE", _) => "It emptied tables that the worker depends on.".to_owned(),
         ("", _) if statement.sqlstate.is_none() => {
             let left = run.changes.iter().filter(|change| change.kind == ChangeKind::SessionLeft).count();
-            let sessions = if left == 1 { "1 session".to_owned() } else { format!("{left} sessions") };
+            let sessions = words::counted(u64::try_from(left).unwrap_or_default(), "session");
             format!(
                 "It was still at work when the script had ended, and its session stays: the run left {sessions} open."
             )

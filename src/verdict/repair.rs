@@ -9,6 +9,7 @@ use crate::observations::{
 
 use super::AT_ONCE;
 use super::cause::Cause;
+use super::rows;
 
 /// SQLSTATE `too_many_connections`.
 const TOO_MANY: &str = "53300";
@@ -52,7 +53,7 @@ pub(super) fn mending(rehearsal: &Rehearsal, worker: &WorkerName, cause: &Cause)
     if untried.is_empty() {
         return Mending::NotFound;
     }
-    let experiment = |sql| Experiment { run: cause.run, edit: Edit::Whole, rerun: false, repairs: vec![sql] };
+    let experiment = |sql| Experiment { repairs: vec![sql], ..Experiment::of(cause.run, Edit::Whole) };
     Mending::Ask(untried.into_iter().take(AT_ONCE).map(experiment).collect())
 }
 
@@ -132,6 +133,8 @@ fn candidates(
     for object in denied {
         all.extend(grants(object, &facts.steps, &facts.role));
     }
+    let rows = rows::changed(rehearsal, cause);
+    all.push(rows.iter().flat_map(|one| one.undo.iter().cloned()).collect());
     let mut candidates: Vec<Vec<String>> = Vec::new();
     for candidate in all {
         let fits = !candidate.is_empty() && candidate.len() <= STATEMENTS;

@@ -18,6 +18,7 @@ mod leftovers;
 mod original;
 mod outages;
 mod reports;
+mod rows_changed;
 mod sandboxes;
 mod scripts;
 mod seeding;
@@ -50,6 +51,7 @@ fn main() -> std::process::ExitCode {
         demo::TESTS,
         leftovers::TESTS,
         reports::TESTS,
+        rows_changed::TESTS,
         sandboxes::TESTS,
         scripts::TESTS,
         seeding::TESTS,

@@ -92,6 +92,12 @@ fn why(text: &mut String, worker: &WorkerEntry, width: usize) {
             let _ = writeln!(text, "    {}", painted(GOOD, line));
         }
     }
+    if let Some(advice) = &worker.advice {
+        let _ = writeln!(text, "  how the script avoids it:");
+        for line in textwrap::wrap(advice, width.saturating_sub(4)) {
+            let _ = writeln!(text, "    {line}");
+        }
+    }
 }
 
 /// The first lines of a statement, with their numbers where they are known.

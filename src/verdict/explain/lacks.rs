@@ -2,8 +2,8 @@
 //! never had.
 
 use super::words;
-use crate::identifiers::RoleName;
-use crate::observations::{Change, ChangeKind, RunObservation};
+use crate::identifiers::{RoleName, RunNumber};
+use crate::observations::{Change, ChangeKind, Rehearsal, RunObservation};
 use crate::verdict::repair::names;
 
 /// That in a sentence; none where it lacks nothing that is known.
@@ -14,10 +14,7 @@ pub(super) fn lacks(
     steps: &str,
     denied: &[&str],
 ) -> Option<String> {
-    loss(run, role, said, denied)
-        .or_else(|| another(run, role, said))
-        .or_else(|| ambiguous(steps, denied))
-        .or_else(|| never_had(role, denied))
+    loss(run, role, said, denied).or_else(|| another(run, role, said)).or_else(|| ambiguous(steps, denied))
 }
 
 /// What the worker's role can no longer do with what its failure names, and by which path it could.
@@ -94,11 +91,22 @@ fn ambiguous(steps: &str, denied: &[&str]) -> Option<String> {
     ))
 }
 
-/// What the worker was denied, and nobody took from it.
-fn never_had(role: &RoleName, denied: &[&str]) -> Option<String> {
+/// What a worker was denied, and no run up to this one took from it.
+pub(super) fn never_had(
+    rehearsal: &Rehearsal,
+    run: RunNumber,
+    role: &RoleName,
+    denied: &[&str],
+) -> Option<String> {
     let (first, others) = denied.split_first()?;
     let (kind, name) = first.split_once(' ')?;
-    others.is_empty().then(|| {
+    let mut before = rehearsal.runs.iter().filter(|one| one.run <= run).flat_map(|one| &one.changes);
+    let taken = before.any(|change| {
+        let lost = change.kind == ChangeKind::AccessLost && same_object(first, &change.object);
+        (lost || matches!(change.kind, ChangeKind::RoleRecreated | ChangeKind::RoleDropped))
+            && change.role.as_ref() == Some(role)
+    });
+    (others.is_empty() && !taken).then(|| {
         format!(
             "{role}, the worker's role, has lost nothing on {} {name}: it never had that right, and only now comes to it.",
             kind.to_lowercase()

@@ -28,7 +28,7 @@ pub fn of_crash_points(rehearsal: &Rehearsal) -> Vec<Experiment> {
 }
 
 fn experiment(run: RunNumber, last: u32) -> Experiment {
-    Experiment { run, edit: Edit::CutAfter(last), rerun: true, repairs: Vec::new() }
+    Experiment { rerun: true, ..Experiment::of(run, Edit::CutAfter(last)) }
 }
 
 /// The statements after which a run that is cut off has done something for good, but not everything. In the middle of
