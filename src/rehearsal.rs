@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::failure::Failure;
 use crate::identifiers::RunNumber;
-use crate::observations::{Rehearsal, RunObservation, WorkerObservation};
+use crate::observations::{Rehearsal, RunObservation, Statement, WorkerObservation};
 use crate::plan::Plan;
 use crate::progress::{Phase, Progress};
 use crate::sandbox::{Sandbox, Scope};
@@ -142,12 +142,19 @@ fn attribute(runs: &mut [RunObservation], traced: Traced) {
             let made = traced.iter().rfind(same).or_else(|| traced.iter().find(gone));
             let made = made.or_else(|| traced.iter().rfind(renamed));
             let made = made.or_else(|| traced.iter().rfind(alike)).or_else(|| traced.iter().rfind(about));
-            // Who is still there is known by the process.
+            // A prepared transaction is known by its name, who is still there by the process.
+            let prepared = || {
+                let name = change.object.strip_prefix("prepared transaction ")?;
+                let own = |one: &&Statement| {
+                    one.tag.as_deref() == Some("PREPARE TRANSACTION") && one.sql.contains(name)
+                };
+                run.result.statements.iter().rfind(own).map(|one| one.index)
+            };
             let left = || {
                 let process: i32 = change.object.strip_prefix("session ")?.parse().ok()?;
                 run.result.statements.iter().rfind(|one| one.backend == process).map(|one| one.index)
             };
-            change.statement = made.and_then(|other| other.statement).or_else(left);
+            change.statement = made.and_then(|other| other.statement).or_else(prepared).or_else(left);
         }
         run.traced = traced;
     }

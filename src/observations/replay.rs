@@ -60,6 +60,10 @@ pub struct Replay {
     pub trials: Vec<Trial>,
 }
 
+/// What stands in a repair where the password belongs that a role's workers log in with: passwords are never told. It
+/// is put in when the repair is tried.
+pub const OWN_PASSWORD: &str = "'the password that it logs in with'";
+
 /// What a repair did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::clone::{self, Ready};
 use crate::failure::{Exit, Failure};
-use crate::identifiers::{RunNumber, WorkerName};
-use crate::observations::{CloneFacts, Denied, RunObservation, WorkerObservation};
+use crate::identifiers::{RoleName, RunNumber, Secret, WorkerName, quote_literal, written_identifier};
+use crate::observations::{CloneFacts, Denied, OWN_PASSWORD, RunObservation, WorkerObservation};
 use crate::plan::Plan;
 use crate::postgres::{Login, QueryFailure, Session};
 use crate::programs::Place;
@@ -36,6 +36,7 @@ pub(super) struct Stage<'a> {
     crew: Crew,
     arrivals: Arrivals,
     tap: Option<Tap>,
+    logins: Vec<(RoleName, Secret)>,
 }
 
 /// A stage that has just been set, what its clone holds, and how every worker was before the first run.
@@ -69,7 +70,7 @@ impl<'a> Stage<'a> {
             .map_err(|failure| Failure::new(Exit::Environment, &failure))?;
         let tap = sandbox.tap().await?;
         sandbox.kept().await;
-        let stage = Stage { plan, sandbox, crew, arrivals, tap };
+        let stage = Stage { plan, sandbox, crew, arrivals, tap, logins: logins.logins };
         Ok(Set { stage, clone, baseline })
     }
 
@@ -182,13 +183,25 @@ impl<'a> Stage<'a> {
         let session = Session::open(&self.sandbox.server().endpoint, &self.superuser()).await?;
         let mut result = Ok(());
         for statement in statements {
-            result = session.run(statement).await.map(drop);
+            result = session.run(&self.with_password(statement)).await.map(drop);
             if result.is_err() {
                 break;
             }
         }
         session.close().await;
         result
+    }
+
+    /// A statement with the password of the role that it names, where one is asked for.
+    fn with_password(&self, statement: &str) -> String {
+        let asked = self.logins.iter().find(|(role, _)| {
+            statement.contains(OWN_PASSWORD)
+                && statement.starts_with(&format!("ALTER ROLE {} ", written_identifier(role.as_str())))
+        });
+        match asked {
+            Some((_, secret)) => statement.replace(OWN_PASSWORD, &quote_literal(secret.reveal())),
+            None => statement.to_owned(),
+        }
     }
 
     /// How every worker is now.

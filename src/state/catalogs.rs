@@ -121,6 +121,7 @@ catalogs! {
     EnumLabel enum_labels ["t.oid"] { of: u32, order: f64, label: Box<str> }
     Sequence sequences ["t.seqrelid"] {
         type_oid: u32, start: i64, increment: i64, min: i64, max: i64, cache: i64, cycle: bool,
+        table: u32, column: u32,
     }
     DefaultPrivileges default_privileges ["t.oid"] { role: u32, schema: u32, kind: char, acl: Acl }
     Extension extensions ["t.oid"] { name: Name, owner: u32, schema: u32, version: Box<str> }

@@ -98,6 +98,7 @@ fn effect(
     let mut sentences: Vec<String> = told.iter().map(|one| words::sentence(one)).collect();
     if sentences.is_empty() {
         let told = rows::told(rows, statement, &steps);
+        let told = told.or_else(|| ended(seen));
         sentences.push(told.unwrap_or_else(|| without_changes(run, statement)));
     }
     if more > 0 {
@@ -105,11 +106,12 @@ fn effect(
         sentences.push(format!("It makes {what} of that kind."));
     }
     if let Some(role) = role {
-        let lost = lacks::lacks(run, role, said, &steps, &denied);
+        let lost = lacks::lacks(run, role, said, &steps, &denied, statement.index);
         let anew = !seen.new_session.ok();
         sentences
             .extend(lost.or_else(|| lacks::never_had(rehearsal, run.run, role, &denied).filter(|_| anew)));
     }
+    sentences.extend(held(run, &relevant));
     sentences.extend(unseen(&relevant, seen));
     sentences.join(" ")
 }
@@ -140,8 +142,38 @@ fn is_deed(change: &&Change) -> bool {
     !matches!(
         change.kind,
         // A session that is left is told itself.
-        ChangeKind::AccessLost | ChangeKind::AccessGained | ChangeKind::TransactionLeftOpen
+        ChangeKind::AccessLost
+            | ChangeKind::AccessGained
+            | ChangeKind::TransactionLeftOpen
+            | ChangeKind::LockLeft
     )
+}
+
+/// The worker's session was ended by somebody (SQLSTATE `admin_shutdown`).
+fn ended(seen: &WorkerObservation) -> Option<String> {
+    let code = failure(seen)?.sqlstate.as_ref()?;
+    (code.as_str() == "57P01").then(|| "It ended the session that the worker had.".to_owned())
+}
+
+/// What a session that was left open keeps others from.
+fn held(run: &RunObservation, told: &[&Change]) -> Option<String> {
+    let left = told.iter().find(|change| change.kind == ChangeKind::SessionLeft)?;
+    let own = |change: &&Change| {
+        change.kind == ChangeKind::LockLeft
+            && change.detail.ends_with(&left.object)
+            && !change.detail.starts_with("AccessShareLock")
+    };
+    let locks: Vec<String> = run
+        .changes
+        .iter()
+        .filter(own)
+        .map(|change| {
+            let mode = change.detail.split(',').next().unwrap_or_default();
+            format!("{mode} on {}", change.object)
+        })
+        .collect();
+    let locks: Vec<&str> = locks.iter().map(String::as_str).collect();
+    (!locks.is_empty()).then(|| format!("That session holds {}.", words::several(&locks)))
 }
 
 /// A statement that changed nothing but rows, or what sessions hold.
@@ -277,7 +309,10 @@ fn sessions(
             } else if matches!(failure(seen), Some(failure) if failure.kind == FailureKind::Connect) {
                 "whether somebody may connect is asked only when a session begins"
             } else {
-                "a session that is open keeps what it has"
+                return Some(
+                    "The worker still completed an iteration on the session it had; on a new one it did not."
+                        .to_owned(),
+                );
             };
             Some(format!("The session that is open has not noticed: {checked}."))
         }

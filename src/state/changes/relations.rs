@@ -318,6 +318,9 @@ impl Diff<'_> {
                     )
                 };
                 let (old, new) = (text(before, was), text(after, is));
+                if old == new {
+                    continue;
+                }
                 let undo = format!("ALTER SEQUENCE {name} {old}");
                 let label = after.relation_label(oid);
                 self.tell(Place::Changed(ALTERED), ChangeKind::SequenceChanged, label, from_to(old, new))
@@ -331,30 +334,41 @@ impl Diff<'_> {
             let Some(sequence) = after.tables.sequences.oid(*oid) else { continue };
             // One that has given no value yet, or again none, begins with its first.
             let Some(last) = after.positions.get(oid) else {
-                let (name, label) = (after.relation_sql(*oid), after.relation_label(*oid));
-                let undo =
-                    format!("SELECT pg_catalog.setval({}, {was})", crate::identifiers::quote_literal(&name));
+                let label = after.relation_label(*oid);
+                let undo = self.forward(*oid, sequence, *was);
                 let detail = from_to(was, "its beginning");
                 self.tell(Place::Changed(ALTERED), ChangeKind::SequenceMovedBack, label, detail)
                     .undone_by([undo]);
                 continue;
             };
             let forward = sequence.increment > 0;
-            let name = after.relation_sql(*oid);
             let label = after.relation_label(*oid);
             let back = if forward { last < was } else { last > was };
             if back && !sequence.cycle {
-                let undo =
-                    format!("SELECT pg_catalog.setval({}, {was})", crate::identifiers::quote_literal(&name));
+                let undo = self.forward(*oid, sequence, *was);
                 let detail = from_to(was, last);
                 self.tell(Place::Changed(ALTERED), ChangeKind::SequenceMovedBack, label, detail)
                     .undone_by([undo]);
             } else if near_end(*last, sequence) && !near_end(*was, sequence) {
                 let end = if forward { sequence.max } else { sequence.min };
                 let detail = format!("at {last} of {end}");
-                self.tell(Place::Changed(ALTERED), ChangeKind::SequenceNearEnd, label, detail);
+                let undo = self.forward(*oid, sequence, *was);
+                self.tell(Place::Changed(ALTERED), ChangeKind::SequenceNearEnd, label, detail)
+                    .undone_by([undo]);
             }
         }
+    }
+
+    /// Sets a sequence so that it gives what its column does not have yet; one that belongs to none to what it was.
+    fn forward(&self, oid: u32, sequence: &super::super::catalogs::Sequence, was: i64) -> String {
+        let after = self.after;
+        let name = crate::identifiers::quote_literal(&after.relation_sql(oid));
+        if sequence.table == 0 || sequence.increment < 0 {
+            return format!("SELECT pg_catalog.setval({name}, {was})");
+        }
+        let (table, column) =
+            (after.relation_sql(sequence.table), after.column_name(sequence.table, sequence.column));
+        format!("SELECT pg_catalog.setval({name}, (SELECT max({column}) FROM {table}))")
     }
 }
 

@@ -13,19 +13,35 @@ pub(super) fn lacks(
     said: &str,
     steps: &str,
     denied: &[&str],
+    statement: u32,
 ) -> Option<String> {
-    loss(run, role, said, denied).or_else(|| another(run, role, said)).or_else(|| ambiguous(steps, denied))
+    loss(run, role, said, denied, statement)
+        .or_else(|| another(run, role, said).filter(|_| !denied.is_empty()))
+        .or_else(|| ambiguous(steps, denied))
 }
 
 /// What the worker's role can no longer do with what its failure names, and by which path it could.
-fn loss(run: &RunObservation, role: &RoleName, said: &str, denied: &[&str]) -> Option<String> {
-    let lost: Vec<&Change> = run
-        .changes
-        .iter()
-        .filter(|change| change.kind == ChangeKind::AccessLost && change.role.as_ref() == Some(role))
-        .filter(|change| names(said, &change.object))
-        .filter(|change| denied.is_empty() || denied.iter().any(|object| same_object(object, &change.object)))
-        .collect();
+fn loss(
+    run: &RunObservation,
+    role: &RoleName,
+    said: &str,
+    denied: &[&str],
+    statement: u32,
+) -> Option<String> {
+    let own = |change: &&Change| change.kind == ChangeKind::AccessLost && change.role.as_ref() == Some(role);
+    let named = |change: &&Change| {
+        names(said, &change.object)
+            && (denied.is_empty() || denied.iter().any(|object| same_object(object, &change.object)))
+    };
+    let mut lost: Vec<&Change> = run.changes.iter().filter(own).filter(named).collect();
+    if lost.is_empty() && !denied.is_empty() {
+        // Of temporary tables, a message names a schema that is nobody's doing: what alone was taken is told.
+        let by_it = |change: &&Change| change.statement == Some(statement);
+        let all: Vec<&Change> = run.changes.iter().filter(own).filter(by_it).collect();
+        if all.iter().all(|change| Some(&change.object) == all.first().map(|first| &first.object)) {
+            lost = all;
+        }
+    }
     let first = lost.first()?;
     let of = |object: &str| {
         let (mut privileges, mut paths): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
@@ -70,6 +86,15 @@ fn another(run: &RunObservation, role: &RoleName, said: &str) -> Option<String> 
     let made = run.changes.iter().find(made)?;
     let (object, detail) = (&made.object, &made.detail);
     let owner = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
+    let old = |change: &Change| {
+        matches!(change.kind, ChangeKind::ObjectRenamed | ChangeKind::ObjectMoved | ChangeKind::ObjectDropped)
+            && change.object == *object
+    };
+    if !run.changes.iter().chain(&run.traced).any(old) {
+        return Some(format!(
+            "The {object} is new{owner}: {role}, the worker's role, was granted nothing on it."
+        ));
+    }
     Some(format!(
         "The {object} that is there now is another one{owner}: {role}, the worker's role, was not granted on it \
          what it had on the old one."
@@ -100,6 +125,9 @@ pub(super) fn never_had(
 ) -> Option<String> {
     let (first, others) = denied.split_first()?;
     let (kind, name) = first.split_once(' ')?;
+    if name.starts_with("pg_temp") {
+        return None;
+    }
     let mut before = rehearsal.runs.iter().filter(|one| one.run <= run).flat_map(|one| &one.changes);
     let taken = before.any(|change| {
         let lost = change.kind == ChangeKind::AccessLost && same_object(first, &change.object);

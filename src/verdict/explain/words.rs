@@ -105,10 +105,35 @@ fn in_words(group: &[&Change], object: &str) -> Option<String> {
             "it drops {object} and makes it anew: a session of the old one has none of its rights, since \
              privileges belong to the role and not to its name"
         ),
-        ChangeKind::ObjectRenamed | ChangeKind::RoleRenamed | ChangeKind::ColumnRenamed => {
-            format!("it renames {arrow}")
+        ChangeKind::ObjectRenamed => format!("it renames {arrow}"),
+        ChangeKind::RoleRenamed => format!("it renames role {arrow}"),
+        ChangeKind::ColumnRenamed => match detail.split_once(" → ") {
+            Some((_, new)) => format!("it renames {object} to {new}"),
+            None => format!("it renames {object}"),
+        },
+        ChangeKind::ObjectMoved => format!("it moves {object} from {arrow}"),
+        ChangeKind::SettingChanged => match object.strip_prefix("setting ") {
+            Some(setting) => format!("it sets {setting} for the whole server: {arrow}"),
+            None => format!("it changes what is set for {object}: {arrow}"),
+        },
+        ChangeKind::SequenceMovedBack => {
+            format!("it moves {object} back from {arrow}, so that it gives again what it has given before")
         }
-        ChangeKind::ObjectMoved => format!("it moves {arrow}"),
+        ChangeKind::SequenceNearEnd => format!("it brings {object} near its end ({detail})"),
+        ChangeKind::EnumLabelRenamed => format!("it renames a label of {object} from {arrow}"),
+        ChangeKind::EnumLabelAdded => format!("it adds a label to {object}{}", in_brackets(detail)),
+        ChangeKind::ColumnChanged
+        | ChangeKind::ConstraintChanged
+        | ChangeKind::IndexChanged
+        | ChangeKind::TriggerChanged
+        | ChangeKind::RuleChanged
+        | ChangeKind::PolicyChanged
+        | ChangeKind::SequenceChanged
+        | ChangeKind::TypeChanged
+        | ChangeKind::DatabaseChanged => format!("it changes {object}: {}", one_line(&arrow)),
+        ChangeKind::MembershipChanged => format!("it changes a membership: {object}: {arrow}"),
+        ChangeKind::PreparedTransactionLeft => format!("it leaves {object} behind{}", in_brackets(detail)),
+        ChangeKind::ReplicationSlotLeft => format!("it leaves {object} behind{}", in_brackets(detail)),
         ChangeKind::OwnerChanged => format!("it changes the owner of {object} from {arrow}"),
         ChangeKind::RoleAttributeChanged => {
             // Without a limit it is stored as -1.
@@ -133,22 +158,7 @@ fn in_words(group: &[&Change], object: &str) -> Option<String> {
         }
         ChangeKind::SessionLeft => format!("it leaves a session of {who} open ({detail})"),
         ChangeKind::DefaultPrivilegesChanged
-        | ChangeKind::MembershipChanged
         | ChangeKind::OptionsChanged
-        | ChangeKind::ColumnChanged
-        | ChangeKind::ConstraintChanged
-        | ChangeKind::IndexChanged
-        | ChangeKind::TriggerChanged
-        | ChangeKind::RuleChanged
-        | ChangeKind::PolicyChanged
-        | ChangeKind::SequenceChanged
-        | ChangeKind::SequenceNearEnd
-        | ChangeKind::SequenceMovedBack
-        | ChangeKind::EnumLabelAdded
-        | ChangeKind::EnumLabelRenamed
-        | ChangeKind::TypeChanged
-        | ChangeKind::DatabaseChanged
-        | ChangeKind::SettingChanged
         | ChangeKind::ExtensionChanged
         | ChangeKind::EventTriggerChanged
         | ChangeKind::PublicationChanged
@@ -156,8 +166,6 @@ fn in_words(group: &[&Change], object: &str) -> Option<String> {
         | ChangeKind::UserMappingChanged
         | ChangeKind::TransactionLeftOpen
         | ChangeKind::LockLeft
-        | ChangeKind::PreparedTransactionLeft
-        | ChangeKind::ReplicationSlotLeft
         | ChangeKind::TemporaryObjectLeft => {
             let kind = serde_json::to_value(kind).ok();
             let words = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or_default().replace('_', " ");
