@@ -15,6 +15,7 @@ mod doctor;
 mod dumps;
 mod formats;
 mod leftovers;
+mod mistakes;
 mod original;
 mod outages;
 mod reports;
@@ -51,6 +52,7 @@ fn main() -> std::process::ExitCode {
         demo::TESTS,
         leftovers::TESTS,
         reports::TESTS,
+        mistakes::TESTS,
         rows_changed::TESTS,
         sandboxes::TESTS,
         scripts::TESTS,

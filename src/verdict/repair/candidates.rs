@@ -82,6 +82,7 @@ pub(super) fn candidates(
     all.extend(traced().filter(own).map(|change| back(std::iter::once(change))));
     all.extend(rest().filter(own).map(|change| back(std::iter::once(change))));
     all.extend(rest().filter(|change| !own(change)).map(|change| back(std::iter::once(change))));
+    all.extend(traced().filter(|change| !own(change)).map(|change| back(std::iter::once(change))));
     all.push(back(rest()));
     all.push(back(run.changes.iter().filter(deed)));
     // A right that it never had on what it only now comes to.
