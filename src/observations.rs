@@ -12,7 +12,7 @@ mod rows;
 use serde::{Deserialize, Serialize};
 
 pub use change::{Change, ChangeKind, undo};
-pub use replay::{Edit, Experiment, OWN_PASSWORD, Replay, Trial};
+pub use replay::{Edit, Experiment, OWN_PASSWORD, Replay, Stopped, Trial};
 pub use rows::RowsChanged;
 
 use crate::identifiers::{RoleName, RunNumber, SqlState, WorkerName};

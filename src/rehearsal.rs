@@ -6,6 +6,7 @@ mod inquiry;
 mod replay;
 mod rows;
 mod stage;
+mod stops;
 mod trace;
 
 use tokio::sync::mpsc;

@@ -18,6 +18,9 @@ pub struct Experiment {
     /// The statement of the last run around which the rows of the clone are read, while the workers rest.
     #[serde(default)]
     pub rows_around: Option<u32>,
+    /// Statements of the last run after which it is stopped, between two transactions, until every worker has been tried.
+    #[serde(default)]
+    pub stops: Vec<u32>,
     /// Statements that are tried one after another when it has ended, until every worker of `mends` works.
     pub repairs: Vec<Vec<String>>,
 }
@@ -25,7 +28,7 @@ pub struct Experiment {
 impl Experiment {
     /// A run of which only so much is carried out.
     pub fn of(run: RunNumber, edit: Edit) -> Self {
-        Self { run, edit, rerun: false, rows_around: None, repairs: Vec::new() }
+        Self { run, edit, rerun: false, rows_around: None, stops: Vec::new(), repairs: Vec::new() }
     }
 }
 
@@ -56,8 +59,20 @@ pub struct Replay {
     /// What the statement that was asked for did to rows.
     #[serde(default)]
     pub rows: Vec<RowsChanged>,
+    /// Every worker at each stop that was reached.
+    #[serde(default)]
+    pub stopped: Vec<Stopped>,
     /// What became of them after each repair, in the order in which they were tried.
     pub trials: Vec<Trial>,
+}
+
+/// How every worker was while a run was stopped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// After this statement.
+    pub after: u32,
+    /// Every worker.
+    pub workers: Vec<WorkerObservation>,
 }
 
 /// What stands in a repair where the password belongs that a role's workers log in with: passwords are never told. It

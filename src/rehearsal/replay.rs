@@ -54,8 +54,12 @@ impl<'a> Replayer<'a> {
         if !baseline.iter().all(WorkerObservation::works) {
             return Ok(None);
         }
-        let (mut workers, mut rows) = (Vec::new(), Vec::new());
+        let (mut workers, mut rows, mut stopped) = (Vec::new(), Vec::new(), Vec::new());
         for spec in self.plan.runs.iter().take_while(|spec| spec.number <= experiment.run) {
+            if spec.number == experiment.run && !experiment.stops.is_empty() {
+                stopped = stage.stopped(spec, &experiment.stops).await?;
+                break;
+            }
             let known = self.known.iter().find(|known| known.run == spec.number);
             let known = known.filter(|_| spec.number == experiment.run);
             let mut orders = known.map_or_else(Orders::default, |known| orders(&experiment.edit, known));
@@ -84,7 +88,7 @@ impl<'a> Replayer<'a> {
             trials.push(Trial { sql: sql.clone(), error, workers: stage.check().await });
         }
         stage.strike().await;
-        Ok(Some(Replay { experiment, workers, rerun, rows, trials }))
+        Ok(Some(Replay { experiment, workers, rerun, rows, stopped, trials }))
     }
 }
 

@@ -31,11 +31,11 @@ const HEAD_START: Duration = Duration::from_millis(200);
 
 /// A sandbox with the clone in it, workers that have sessions, and the tap.
 pub(super) struct Stage<'a> {
-    plan: &'a Plan,
+    pub(super) plan: &'a Plan,
     pub(super) sandbox: Sandbox,
-    crew: Crew,
+    pub(super) crew: Crew,
     arrivals: Arrivals,
-    tap: Option<Tap>,
+    pub(super) tap: Option<Tap>,
     logins: Vec<(RoleName, Secret)>,
 }
 

@@ -10,7 +10,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::document::{Document, ResultStatus, RunEntry};
 use crate::identifiers::RunNumber;
-use crate::verdict::{Outcome, ReasonKind, Status};
+use crate::verdict::{Hazard, Outcome, ReasonKind, Status};
 
 /// What works.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
@@ -57,14 +57,25 @@ fn settled(text: &mut String, document: &Document) {
     let _ = writeln!(text, "{}", painted(FAINT, &what));
 }
 
-/// What nearly went wrong.
+/// What nearly went wrong; of many that are alike the first few.
 fn hazards(text: &mut String, document: &Document, width: usize) {
-    for hazard in &document.hazards {
-        let at = hazard.line.map(|line| format!(", line {line}")).unwrap_or_default();
-        let label = painted(UNEASY, &format!("hazard in run {}{at}", hazard.run));
+    const ALIKE: usize = 3;
+    let alike = |one: &Hazard, other: &Hazard| (one.kind, one.run) == (other.kind, other.run);
+    for (at, hazard) in document.hazards.iter().enumerate() {
+        let before = document.hazards.iter().take(at).filter(|other| alike(hazard, other)).count();
+        if before >= ALIKE {
+            continue;
+        }
+        let line = hazard.line.map(|line| format!(", line {line}")).unwrap_or_default();
+        let label = painted(UNEASY, &format!("hazard in run {}{line}", hazard.run));
         let _ = writeln!(text, "\n{label}");
         for line in textwrap::wrap(&hazard.message, width.saturating_sub(2)) {
             let _ = writeln!(text, "  {line}");
+        }
+        let all = document.hazards.iter().filter(|other| alike(hazard, other)).count();
+        if before + 1 == ALIKE && all > ALIKE {
+            let more = format!("and {} more of this kind, which the JSON report names", all - ALIKE);
+            let _ = writeln!(text, "  {}", painted(FAINT, &more));
         }
     }
 }

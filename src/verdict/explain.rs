@@ -5,6 +5,8 @@ mod lacks;
 mod rows;
 mod words;
 
+pub(super) use words::list;
+
 use crate::identifiers::RunNumber;
 use crate::observations::{
     Change, ChangeKind, Ending, Failure, FailureKind, Rehearsal, RowsChanged, RunObservation, Statement,

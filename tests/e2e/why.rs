@@ -210,6 +210,22 @@ fn a_script_cut_off_in_the_middle_is_a_hazard(backend: Backend) -> Result<(), Fa
             same(message, message.contains(text), true)?;
         }
     }
+    // Several points in a row that leave the same behind are one hazard; what is there at another time is another.
+    rehearsal.file(
+        "long.sql",
+        "CREATE TABLE public.a (id int);\nREVOKE SELECT ON public.orders FROM svc_reader;\n\
+         CREATE TABLE public.b (id int);\nBEGIN;\nCREATE TABLE public.c (id int);\nCREATE TABLE public.d (id int);\nCOMMIT;\n\
+         GRANT SELECT ON public.orders TO svc_reader;\nREVOKE INSERT ON public.orders FROM writers;\n\
+         GRANT INSERT ON public.orders TO writers;\nCREATE TABLE public.e (id int);\n",
+    );
+    let report = rehearsal.report(backend, &["long.sql", "--runs", "1", "--hazards", "crash-points"], 0)?;
+    let found = hazards(&report);
+    let at: Vec<_> = found.iter().map(|(_, at, _)| *at).collect();
+    same("points", at, vec![Some(2), Some(9)])?;
+    let (reader, importer) = (&found[0].2, &found[1].2);
+    same(reader, reader.starts_with("cut off after statement 2 (line 2) or any up to 7 (line 7)"), true)?;
+    same(reader, reader.contains("leaves reader broken"), true)?;
+    same(importer, importer.contains("leaves importer broken"), true)?;
     let report = rehearsal.report(backend, &["one.sql", "--runs", "1", "--hazards", "crash-points"], 0)?;
     same("in one transaction", hazards(&report), vec![])
 }
