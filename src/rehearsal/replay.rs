@@ -45,12 +45,7 @@ impl<'a> Replayer<'a> {
 
     async fn in_sandbox(&self, experiment: Experiment, scope: &Scope) -> Result<Option<Replay>, Failure> {
         let progress = Progress::new(true, false);
-        let mut plan = self.plan.clone();
-        if experiment.rows_around.is_some() {
-            // Rows that they change meanwhile would look like the script's.
-            plan.workers.iter_mut().for_each(|worker| worker.while_running = false);
-        }
-        let Set { mut stage, baseline, .. } = Stage::set(&plan, scope, &progress).await?;
+        let Set { mut stage, baseline, .. } = Stage::set(&self.plan, scope, &progress).await?;
         if !baseline.iter().all(WorkerObservation::works) {
             return Ok(None);
         }
@@ -99,9 +94,11 @@ async fn around(stage: &Stage<'_>, known: &Known<'_>, statement: u32) -> Around 
     Around::begin(server, &stage.superuser(), statement, before.max()).await
 }
 
-/// The plan of a copy, which is on the backend that the rehearsal itself got.
+/// The plan of a copy, which is on the backend that the rehearsal itself got. Its workers rest while a script runs: of a
+/// script that races with them no two runs need be alike, and what a statement does shall not depend on luck.
 pub(super) fn on_backend(plan: &Plan, backend: &str) -> Plan {
     let mut plan = plan.clone();
+    plan.workers.iter_mut().for_each(|worker| worker.while_running = false);
     plan.sandbox.backend = if backend == "docker" { BackendChoice::Docker } else { BackendChoice::Local };
     plan
 }

@@ -19,15 +19,17 @@ use crate::state::{Snapshot, Watcher};
 use crate::tap::{Orders, Recording, Tap};
 use crate::workers::{Crew, Surroundings, WorkerSpec};
 
-/// How long a script may take to log in.
-const ARRIVAL: Duration = Duration::from_secs(1);
+/// How long a script may take to log in: programs take their time to start.
+const ARRIVAL: Duration = Duration::from_secs(10);
 /// How long a server that has recovered may take to let a session in.
 const AGAIN: Duration = Duration::from_secs(10);
-/// How long a script has the server to itself, but for the iterations under way when it started. Without it the
-/// outcome of a script of a few quick statements would depend on which of them an iteration falls between: a row
-/// that a worker inserts between `UPDATE … WHERE x IS NULL` and `SET NOT NULL` makes the script fail, now and
-/// then.
+/// How long a script has the server to itself from its last statement on, but for the iterations under way when it
+/// started. Without it the outcome of a script of quick statements would depend on which of them an iteration falls
+/// between: a row that a worker inserts between `UPDATE … WHERE x IS NULL` and `SET NOT NULL` makes the script fail, now
+/// and then.
 const HEAD_START: Duration = Duration::from_millis(200);
+/// How long a script has the server to itself at most: one of many quick statements meets the workers, too.
+const LONGEST_START: Duration = Duration::from_secs(1);
 
 /// A sandbox with the clone in it, workers that have sessions, and the tap.
 pub(super) struct Stage<'a> {
@@ -104,7 +106,17 @@ impl<'a> Stage<'a> {
         let release = async {
             // A script that does not log in, or whose session is not seen, is not waited for longer.
             let _ = tokio::time::timeout(ARRIVAL, self.arrivals.changed(&before)).await;
-            tokio::time::sleep(HEAD_START).await;
+            let arrived = tokio::time::Instant::now();
+            loop {
+                // A statement that takes long moves nothing.
+                let moved =
+                    self.tap.as_ref().and_then(Tap::moved).map_or(arrived, |moved| moved.max(arrived));
+                let until = (moved + HEAD_START).min(arrived + LONGEST_START);
+                if until <= tokio::time::Instant::now() {
+                    break;
+                }
+                tokio::time::sleep_until(until).await;
+            }
             shift.release();
             std::future::pending::<()>().await;
         };

@@ -62,7 +62,13 @@ async fn runs(
         let reader = Arc::new(Reader {
             server: server.clone(),
             login: login.clone(),
-            seen: Mutex::new(Seen { committed: watcher, inside: None, last: before, changes: Vec::new() }),
+            seen: Mutex::new(Seen {
+                committed: watcher,
+                inside: None,
+                last: before,
+                changes: Vec::new(),
+                unread: Vec::new(),
+            }),
         });
         let boundary = Arc::clone(&reader) as Arc<dyn Boundary>;
         stage.run(spec, Orders { boundary: Some(boundary), ..Orders::default() }, &progress).await?;
@@ -115,13 +121,16 @@ struct Seen {
     inside: Option<Watcher>,
     last: Arc<Snapshot>,
     changes: Vec<Change>,
+    /// Statements whose changes nothing could show yet, as in the midst of a pipeline: each with its connection.
+    unread: Vec<(u32, u32)>,
 }
 
 impl Boundary for Reader {
     fn reached(&self, at: At) -> BoxFuture<'_, Next> {
         Box::pin(async move {
-            if changes_something(&at) {
-                // Where it cannot be read, the change is told of the next statement at which it can, or of none.
+            let unread = self.seen.lock().await.unread.iter().any(|(_, other)| *other == at.connection);
+            if changes_something(&at) || unread {
+                // Where it cannot be read, the change is told when it can.
                 let _ = self.read(&at).await;
             }
             Next::Go
@@ -149,10 +158,19 @@ impl Reader {
                 seen.inside = Some(inside);
                 now
             }
-            _ => return Ok(()),
+            _ => {
+                if !is_query(at) && changes_something(at) {
+                    seen.unread.push((at.index, at.connection));
+                }
+                return Ok(());
+            }
         };
+        // Of several the last is as good as any: a query only calls what it calls.
+        let unread = seen.unread.iter().rfind(|(_, other)| *other == at.connection);
+        let unread = unread.map(|(index, _)| *index).filter(|_| is_query(at) || !changes_something(at));
+        seen.unread.retain(|(_, other)| *other != at.connection);
         for mut change in differences(&seen.last, &now).into_iter().filter(|change| !change.kind.is_left()) {
-            change.statement = Some(at.index);
+            change.statement = Some(unread.unwrap_or(at.index));
             seen.changes.push(change);
         }
         seen.last = now;
@@ -172,6 +190,11 @@ impl Ask for Inside<'_> {
         }
         Ok(rows)
     }
+}
+
+/// Whether a statement is one that mostly only reads.
+fn is_query(at: &At) -> bool {
+    at.tag.as_deref().is_some_and(|tag| tag.starts_with("SELECT"))
 }
 
 /// Whether a statement can have changed the state. Rows are none of it; of a failed one nothing is left, but that its

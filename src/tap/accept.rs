@@ -105,6 +105,11 @@ impl Tap {
         self.inner.journal.begin(orders, origin);
     }
 
+    /// When a statement of the run was last sent or answered; none: there was none.
+    pub fn moved(&self) -> Option<Instant> {
+        self.inner.journal.moved()
+    }
+
     /// Waits until every boundary that was reached has returned. A client does not wait for the one after its last
     /// statement: it may have ended before.
     pub async fn boundaries_done(&self) {

@@ -119,6 +119,10 @@ impl Link {
     }
 
     fn write(&mut self, side: Side, cx: &mut Context<'_>) -> Poll<bool> {
+        if side == Side::Down && self.hold.is_some() && !self.down.ended {
+            // A client that has its answer goes on, on another connection too, before the boundary has seen what it did.
+            return Poll::Ready(false);
+        }
         let (lane, receiver) = match side {
             Side::Up => (&mut self.up, &mut self.server),
             Side::Down => (&mut self.down, &mut self.client),

@@ -48,6 +48,8 @@ struct Run {
     texts: usize,
     responses: usize,
     seen: Recording,
+    /// When a statement was last sent or answered.
+    moved: Option<Instant>,
 }
 
 /// A statement in the fewest steps: what can wait until the run is over does.
@@ -141,6 +143,7 @@ impl Journal {
             texts: 0,
             responses: 0,
             seen: Recording::default(),
+            moved: None,
         });
         self.running.store(number, Ordering::Release);
     }
@@ -216,6 +219,7 @@ impl Journal {
         let at = run.entries.len();
         let index = u32::try_from(at + 1).unwrap_or(u32::MAX);
         run.texts += size;
+        run.moved = Some(arriving.sent);
         run.entries.push(Entry {
             text: text.clone(),
             role: Arc::clone(arriving.role),
@@ -231,6 +235,11 @@ impl Journal {
         Some(Entered { slot: Slot { run: run.number, at, index }, occurrence })
     }
 
+    /// When a statement of the run was last sent or answered; none: there was none.
+    pub(super) fn moved(&self) -> Option<Instant> {
+        self.lock().run.as_ref()?.moved
+    }
+
     /// Notes an answer, unless its run is over.
     pub(super) fn answer(&self, slot: Slot, answered: Answered) {
         let mut state = self.lock();
@@ -242,6 +251,7 @@ impl Journal {
         };
         let Answered { began, ended, outcome, rows_before, in_transaction, skipped, response } = answered;
         (entry.began, entry.in_transaction) = (began, in_transaction);
+        run.moved = Some(ended);
         let size = response.as_ref().map_or(0, Vec::len);
         let response = response.filter(|_| run.responses + size <= RESPONSES);
         run.responses += response.as_ref().map_or(0, Vec::len);

@@ -5,12 +5,12 @@
 mod candidates;
 
 use crate::identifiers::{RunNumber, WorkerName};
-use crate::observations::{Edit, Experiment, Rehearsal, RunObservation, WorkerObservation};
+use crate::observations::{Edit, Experiment, Rehearsal, Replay, RunObservation, Trial, WorkerObservation};
 
 use super::AT_ONCE;
 use super::cause::Cause;
-use candidates::candidates;
 pub(super) use candidates::names;
+use candidates::{candidates, next_step};
 
 /// What mends a worker, in order; it was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,10 +34,16 @@ pub(super) fn mending(rehearsal: &Rehearsal, worker: &WorkerName, cause: &Cause)
     };
     let mut untried = Vec::new();
     for candidate in candidates(rehearsal, run, worker, cause) {
-        match tried(rehearsal, run, worker, &candidate) {
-            Some(true) if untried.is_empty() => return Mending::Found(Repair { sql: candidate }),
-            Some(_) => {}
-            None => untried.push(candidate),
+        let further = trial(rehearsal, run, &candidate)
+            .and_then(|(_, trial)| trial.workers.iter().find(|one| one.name == *worker))
+            .and_then(|seen| next_step(run, seen));
+        let further = further.map(|step| candidate.iter().cloned().chain([step]).collect::<Vec<_>>());
+        for candidate in std::iter::once(candidate).chain(further) {
+            match tried(rehearsal, run, worker, &candidate) {
+                Some(true) if untried.is_empty() => return Mending::Found(Repair { sql: candidate }),
+                Some(_) => {}
+                None => untried.push(candidate),
+            }
         }
     }
     if untried.is_empty() {
@@ -57,14 +63,24 @@ fn tried(
     let works = |workers: &[WorkerObservation], name: &WorkerName| {
         workers.iter().find(|one| one.name == *name).is_some_and(WorkerObservation::works)
     };
-    let (replay, trial) =
-        rehearsal.replays.iter().filter(|replay| replay.experiment.run == run.run).find_map(|replay| {
-            Some((replay, replay.trials.first().filter(|trial| trial.sql == candidate)?))
-        })?;
+    let (replay, trial) = trial(rehearsal, run, candidate)?;
     // Where the copy was not broken in the first place, nothing was mended.
     let mends = !works(&replay.workers, worker) && works(&trial.workers, worker) && trial.error.is_none();
     let harms = run.workers.iter().any(|one| one.works() && !works(&trial.workers, &one.name));
     Some(mends && !harms)
+}
+
+/// What a candidate did, and the replay after which it was tried.
+fn trial<'a>(
+    rehearsal: &'a Rehearsal,
+    run: &RunObservation,
+    candidate: &[String],
+) -> Option<(&'a Replay, &'a Trial)> {
+    rehearsal
+        .replays
+        .iter()
+        .filter(|replay| replay.experiment.run == run.run)
+        .find_map(|replay| Some((replay, replay.trials.first().filter(|trial| trial.sql == candidate)?)))
 }
 
 /// The replays that would tell more of what mends these workers.

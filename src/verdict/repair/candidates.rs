@@ -7,6 +7,8 @@ use crate::observations::{
 use crate::verdict::cause::Cause;
 use crate::verdict::rows;
 
+/// SQLSTATE `unique_violation`.
+const DUPLICATE: &str = "23505";
 /// SQLSTATE `too_many_connections`.
 const TOO_MANY: &str = "53300";
 /// Candidates that are tried at all.
@@ -115,6 +117,27 @@ fn of_failure(run: &RunObservation, seen: &WorkerObservation) -> Vec<Vec<String>
         change.object.strip_prefix("materialized view ").filter(|_| names(&said, &change.object))
     });
     views.map(|view| vec![format!("REFRESH MATERIALIZED VIEW {view}")]).collect()
+}
+
+/// What is still to be done for a worker that a candidate let go on to its next mistake: a table that took another's
+/// place begins to count anew, though it has the other's rows.
+pub(super) fn next_step(run: &RunObservation, seen: &WorkerObservation) -> Option<String> {
+    let probes = seen.existing_session.iter().chain([&seen.new_session]);
+    let failure = probes
+        .filter_map(|probe| probe.failure.as_ref())
+        .find(|failure| failure.sqlstate.as_ref().is_some_and(|code| code.as_str() == DUPLICATE))?;
+    run.changes.iter().chain(&run.traced).find_map(|change| {
+        let (name, table) = change.object.strip_prefix("constraint ")?.split_once(" of table ")?;
+        let column = change.detail.strip_prefix("PRIMARY KEY (")?.strip_suffix(')')?;
+        let named = failure.message.contains(&format!("\"{}\"", name.trim_matches('"')));
+        (named && !column.contains(',')).then(|| {
+            format!(
+                "SELECT setval(pg_get_serial_sequence({}, {}), (SELECT max({column}) FROM {table}))",
+                quote_literal(table),
+                quote_literal(column.trim_matches('"'))
+            )
+        })
+    })
 }
 
 /// Ends sessions that were left open: by whose they are and what they call themselves, since the number of a process
