@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod capture;
+mod clients;
 mod clones;
 mod demo;
 mod doctor;
@@ -88,6 +89,12 @@ fn main() -> std::process::ExitCode {
             let can = machine.has(backend) && machine.has(Backend::Local);
             trials.push(trial.with_ignored_flag(!can));
         }
+    }
+    for (name, program, test) in clients::TESTS {
+        let test = *test;
+        let trial = Trial::test(format!("{}::{name}", Backend::Local), test);
+        let can = machine.has(Backend::Local) && clients::program(program).is_some();
+        trials.push(trial.with_ignored_flag(!can));
     }
     for (name, test) in dumps::all() {
         let trial = Trial::test(format!("docker::{name}"), test);

@@ -152,6 +152,8 @@ impl Rehearsal {
     pub fn file(&self, name: &str, text: &str) -> &Self {
         use std::os::unix::fs::PermissionsExt as _;
         let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("a directory"))
+            .expect("a directory in the temporary one");
         std::fs::write(&path, text).expect("a file in the temporary directory");
         if text.starts_with("#!") {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("its permissions");

@@ -1,0 +1,4 @@
+-- Deploy shop:audit to pg
+BEGIN;
+CREATE TABLE public.audit (id int);
+COMMIT;

@@ -1,0 +1,4 @@
+-- Deploy shop:notes to pg
+BEGIN;
+CREATE TABLE public.notes (id int);
+COMMIT;
