@@ -6,11 +6,13 @@
 //! script.
 
 mod change;
+mod course;
 mod replay;
 
 use serde::{Deserialize, Serialize};
 
 pub use change::{Change, ChangeKind, undo};
+pub use course::{Course, Measure, Needs, Oddity, OddityKind, Reading, Series, Standing};
 pub use replay::{Edit, Experiment, Replay, Trial};
 
 use crate::identifiers::{RoleName, RunNumber, SqlState, WorkerName};
@@ -31,6 +33,9 @@ pub struct Rehearsal {
     /// Replays that were made to find out why, in order.
     #[serde(default)]
     pub replays: Vec<Replay>,
+    /// How the state went from run to run.
+    #[serde(default)]
+    pub course: Course,
 }
 
 /// How the sandbox was had.
