@@ -3,6 +3,7 @@
 //! Pure: no clock, no input or output. The rules are the contract's, section 3.
 
 mod cause;
+mod drift;
 mod explain;
 mod hazards;
 mod repair;
@@ -15,6 +16,7 @@ use hdrhistogram::Histogram;
 
 use crate::identifiers::{RunNumber, WorkerName};
 pub use cause::Cause;
+pub use drift::{Drift, Drifting, How, drift};
 pub use hazards::{Hazard, HazardKind, hazards, of_crash_points};
 pub use repair::Repair;
 pub use search::{Proof, Search, steers, suspects};

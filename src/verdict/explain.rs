@@ -3,6 +3,8 @@
 
 mod words;
 
+pub(super) use words::list;
+
 use crate::identifiers::{RoleName, RunNumber};
 use crate::observations::{
     Change, ChangeKind, Ending, Failure, FailureKind, Rehearsal, RunObservation, Statement, WorkerFacts,

@@ -12,6 +12,7 @@ mod capture;
 mod clones;
 mod demo;
 mod doctor;
+mod drift;
 mod dumps;
 mod formats;
 mod leftovers;
@@ -48,6 +49,7 @@ fn main() -> std::process::ExitCode {
         capture::TESTS,
         clones::TESTS,
         demo::TESTS,
+        drift::TESTS,
         leftovers::TESTS,
         reports::TESTS,
         sandboxes::TESTS,
