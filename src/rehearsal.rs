@@ -80,6 +80,9 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
     if plan.hazards.crash_points.now(is_broken(&rehearsal)) {
         rehearsal = inquire(plan, rehearsal, &recordings, scope, progress, verdict::of_crash_points).await?;
     }
+    if plan.replay {
+        rehearsal = inquire(plan, rehearsal, &recordings, scope, progress, verdict::of_latent).await?;
+    }
     Ok(Rehearsed { observations: rehearsal, sandbox })
 }
 

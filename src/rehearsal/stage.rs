@@ -73,15 +73,15 @@ impl<'a> Stage<'a> {
         let launcher = sandbox.launcher();
         launcher.prepare(&places).await?;
         launcher.provide(&logins.logins).await?;
-        let resting = if look {
-            let server = sandbox.server();
-            course::positions(server, &server.superuser_login(&plan.seed.database)).await
-        } else {
-            None
-        };
         let mut crew = crew(plan, &sandbox, &logins);
         progress.phase(&Phase::Baseline);
-        crew.start_for(RunNumber(1)).await;
+        let resting = async {
+            let server = sandbox.server();
+            let login = server.superuser_login(&plan.seed.database);
+            if look { course::positions(server, &login).await } else { None }
+        };
+        // Workers that have a session have not moved anything yet.
+        let ((), resting) = tokio::join!(crew.start_for(RunNumber(1)), resting);
         let baseline = crew.baseline().await;
         let arrivals = Arrivals::new(sandbox.server(), &names(plan))
             .await

@@ -8,6 +8,7 @@ mod limits;
 mod repeatable;
 
 pub use crash_points::of_crash_points;
+pub use latent::of_latent;
 
 use crate::identifiers::RunNumber;
 use crate::observations::{Change, Rehearsal};

@@ -195,7 +195,12 @@ fn widths(states: &States) -> Vec<Series> {
 fn positions(states: &States, moved: impl Fn(u32) -> bool) -> Vec<Series> {
     let Some(last) = states.last() else { return Vec::new() };
     let mut found = Vec::new();
-    for oid in last.positions.keys().copied().filter(|oid| !moved(*oid)) {
+    let moves = |oid: &u32| {
+        let mut seen = states.iter().skip(1).map(|state| state.positions.get(oid));
+        let first = seen.next();
+        seen.any(|position| Some(position) != first)
+    };
+    for oid in last.positions.keys().copied().filter(|oid| moves(oid) && !moved(*oid)) {
         let Some(row) = last.tables.sequences.oid(oid) else { continue };
         let (most, words) = end(last, oid, row);
         let series = states.one(Measure::Position, "sequence", last.relation_label(oid), |state| {

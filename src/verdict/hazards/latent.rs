@@ -6,7 +6,7 @@
 
 use super::{Hazard, HazardKind, place};
 use crate::identifiers::WorkerName;
-use crate::observations::{Change, ChangeKind, Oddity, OddityKind, Rehearsal, Standing};
+use crate::observations::{Change, ChangeKind, Edit, Experiment, Oddity, OddityKind, Rehearsal, Standing};
 use crate::verdict::drift::span;
 use crate::verdict::explain::list;
 
@@ -167,19 +167,70 @@ fn named(workers: &[&WorkerName]) -> String {
     list(&names)
 }
 
-fn password(rehearsal: &Rehearsal, standing: &Standing, oddity: &Oddity) -> Option<String> {
+/// The replay that shows what becomes of workers when the passwords of their roles have expired: who is let in
+/// without a password does not care. None where there are no such roles, or it was made.
+pub fn of_latent(rehearsal: &Rehearsal) -> Vec<Experiment> {
+    let asked = |wanted: &Experiment| rehearsal.replays.iter().any(|one| one.experiment == *wanted);
+    expiry(rehearsal).into_iter().filter(|wanted| !asked(wanted)).collect()
+}
+
+/// The trial of all passwords that expire, each role's after those before it.
+fn expiry(rehearsal: &Rehearsal) -> Option<Experiment> {
+    let (standing, last) = (rehearsal.course.standing.as_ref()?, rehearsal.runs.last()?);
+    let roles = standing.oddities.iter().filter(|oddity| oddity.kind == OddityKind::PasswordExpires);
+    let roles = roles.filter(|oddity| {
+        expires(rehearsal, standing, oddity).is_some_and(|(workers, _)| !workers.is_empty())
+    });
+    let repairs: Vec<_> = roles.filter_map(expired).collect();
+    let run = last.run;
+    (!repairs.is_empty()).then_some(Experiment { run, edit: Edit::Whole, rerun: false, repairs })
+}
+
+/// What makes a password be past its date.
+fn expired(oddity: &Oddity) -> Option<Vec<String>> {
+    Some(vec![format!("ALTER ROLE {} VALID UNTIL '-infinity'", oddity.role.as_ref()?.quoted())])
+}
+
+/// The workers that a date concerns, and the seconds until then; none where it is told to nobody.
+fn expires<'a>(
+    rehearsal: &'a Rehearsal,
+    standing: &Standing,
+    oddity: &Oddity,
+) -> Option<(Vec<&'a WorkerName>, i64)> {
     let role = oddity.role.as_ref()?.as_str();
     let left = oddity.number? - standing.now;
     let workers = workers(rehearsal, |other| other == role)?;
     let soon = left <= SOON && !workers.is_empty();
-    if left <= 0 || !(oddity.new || soon) {
-        return None;
+    (left > 0 && (oddity.new || soon)).then_some((workers, left))
+}
+
+fn password(rehearsal: &Rehearsal, standing: &Standing, oddity: &Oddity) -> Option<String> {
+    let (mut workers, left) = expires(rehearsal, standing, oddity)?;
+    let role = oddity.role.as_ref()?;
+    let wanted = expiry(rehearsal);
+    let replay = rehearsal.replays.iter().find(|replay| Some(&replay.experiment) == wanted.as_ref());
+    let trial = replay.and_then(|replay| {
+        replay
+            .trials
+            .iter()
+            .find(|trial| Some(&trial.sql) == expired(oddity).as_ref() && trial.error.is_none())
+    });
+    let mut rests = "PostgreSQL asks for the date whenever a password is given";
+    if let Some(trial) = trial.filter(|_| !workers.is_empty()) {
+        // Whoever got in all the same needs no password.
+        let fails =
+            |name: &&WorkerName| trial.workers.iter().any(|worker| worker.name == **name && !worker.works());
+        workers.retain(fails);
+        if workers.is_empty() {
+            return None;
+        }
+        rests = "tried in a copy, with a date that has passed";
     }
-    let who = if workers.is_empty() { "whoever logs in with it".to_owned() } else { named(&workers) };
+    let who = if workers.is_empty() { "whoever logs in as it".to_owned() } else { named(&workers) };
     let set = if oddity.new { ", which the script has set" } else { "" };
     Some(format!(
-        "the password of role {role} is valid until {}, {} from now{set}: after that {who} cannot open a new session \
-         (28P01), while open ones go on; ALTER ROLE … VALID UNTIL puts it off",
+        "the password of role {role} is valid until {}, {} from now{set}: after that {who} cannot open a new session, \
+         while open ones go on ({rests}); ALTER ROLE … VALID UNTIL puts it off",
         oddity.detail,
         span(left),
     ))
@@ -205,3 +256,6 @@ fn limit(rehearsal: &Rehearsal, standing: &Standing, oddity: &Oddity) -> Option<
         named(&workers),
     ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,3 +125,6 @@ fn made(recent: &Recent<'_>, change: &Change) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
