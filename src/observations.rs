@@ -6,12 +6,14 @@
 //! script.
 
 mod change;
+mod course;
 mod replay;
 mod rows;
 
 use serde::{Deserialize, Serialize};
 
 pub use change::{Change, ChangeKind, undo};
+pub use course::{Course, Measure, Needs, Oddity, OddityKind, Reading, Series, Standing};
 pub use replay::{Edit, Experiment, OWN_PASSWORD, Replay, Stopped, Trial};
 pub use rows::RowsChanged;
 
@@ -33,6 +35,9 @@ pub struct Rehearsal {
     /// Replays that were made to find out why, in order.
     #[serde(default)]
     pub replays: Vec<Replay>,
+    /// How the state went from run to run.
+    #[serde(default)]
+    pub course: Course,
 }
 
 /// How the sandbox was had.

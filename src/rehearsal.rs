@@ -1,6 +1,7 @@
 //! One rehearsal from its plan to its observations: THE pipeline, the only place that sees every stage.
 
 mod clone;
+mod course;
 mod denied;
 mod inquiry;
 mod replay;
@@ -13,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::failure::Failure;
 use crate::identifiers::RunNumber;
-use crate::observations::{Rehearsal, RunObservation, Statement, WorkerObservation};
+use crate::observations::{Course, Rehearsal, RunObservation, Statement, WorkerObservation};
 use crate::plan::Plan;
 use crate::progress::{Phase, Progress};
 use crate::sandbox::{Sandbox, Scope};
@@ -21,6 +22,7 @@ use crate::state::{Change, ChangeKind, Watcher};
 use crate::tap::{Orders, Recording};
 use crate::verdict;
 
+use course::States;
 use inquiry::inquire;
 use stage::{Set, Stage};
 use trace::Traced;
@@ -39,7 +41,8 @@ pub struct Rehearsed {
 /// When there is no sandbox, no clone, or the plan names roles that the clone does not have.
 pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result<Rehearsed, Failure> {
     progress.phase(&Phase::Sandbox { name: scope.name() });
-    let Set { mut stage, clone, baseline } = Stage::set(plan, scope, progress).await?;
+    let look = plan.runs.len() > 1;
+    let Set { mut stage, clone, baseline, resting } = Stage::looked_at(plan, scope, progress, look).await?;
     let mut rehearsal = Rehearsal {
         sandbox: stage.sandbox.facts().clone(),
         clone,
@@ -47,6 +50,7 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
         baseline,
         runs: Vec::new(),
         replays: Vec::new(),
+        course: Course::default(),
     };
     if !rehearsal.baseline.iter().all(WorkerObservation::works) {
         return Ok(Rehearsed { observations: rehearsal, sandbox: stage.strike().await });
@@ -59,6 +63,9 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
         let runs = made(plan, &mut stage, begun, progress).await?;
         let sandbox = stage.strike().await;
         rehearsal.runs = runs.seen;
+        let latent = plan.hazards.latent.now(is_broken(&rehearsal));
+        rehearsal.course =
+            runs.states.map(|states| states.course(&plan.workers, &resting, latent)).unwrap_or_default();
         if plan.replay {
             // Meanwhile the trace goes on, which this does not need.
             let questions = verdict::of_causes;
@@ -72,11 +79,18 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
     if plan.replay {
         rehearsal = inquire(plan, rehearsal, &recordings, scope, progress, verdict::of_repairs).await?;
     }
-    let broken = rehearsal.runs.iter().flat_map(|run| &run.workers).any(|worker| !worker.works());
-    if plan.hazards.crash_points.now(broken) {
+    if plan.hazards.crash_points.now(is_broken(&rehearsal)) {
         rehearsal = inquire(plan, rehearsal, &recordings, scope, progress, verdict::of_crash_points).await?;
     }
+    if plan.replay {
+        rehearsal = inquire(plan, rehearsal, &recordings, scope, progress, verdict::of_latent).await?;
+    }
     Ok(Rehearsed { observations: rehearsal, sandbox })
+}
+
+/// Whether a run broke a worker.
+fn is_broken(rehearsal: &Rehearsal) -> bool {
+    rehearsal.runs.iter().flat_map(|run| &run.workers).any(|worker| !worker.works())
 }
 
 /// The runs that were made, and what was recorded of each.
@@ -84,6 +98,7 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
 struct Runs {
     seen: Vec<RunObservation>,
     recordings: Vec<Recording>,
+    states: Option<States>,
 }
 
 /// Makes the runs, and says of each when it begins. Those beyond the sure ones are made while the state still changes
@@ -96,16 +111,12 @@ async fn made(
 ) -> Result<Runs, Failure> {
     let mut runs = Runs::default();
     let mut watcher = Watcher::new(stage.known_applications());
-    let mut before = stage.state(&mut watcher).await;
+    let mut states = States::new(stage.state(&mut watcher).await);
     for (at, spec) in plan.runs.iter().enumerate() {
         // Nobody listens where nothing is traced.
         let _ = begun.send(spec.number);
         let (mut run, recording) = stage.run(spec, Orders::default(), progress).await?;
-        let after = stage.state(&mut watcher).await;
-        if let (Some(before), Some(after)) = (&before, &after) {
-            run.changes = trace::differences(before, after);
-        }
-        before = after;
+        run.changes = states.take(spec.number, stage.state(&mut watcher).await);
         run.denied = stage.denied(&run.workers).await;
         let works = run.workers.iter().all(WorkerObservation::works);
         let over = run.server_gone.is_some()
@@ -117,6 +128,7 @@ async fn made(
             break;
         }
     }
+    runs.states = Some(states);
     Ok(runs)
 }
 

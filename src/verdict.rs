@@ -4,6 +4,7 @@
 
 mod advice;
 mod cause;
+mod drift;
 mod explain;
 mod hazards;
 mod repair;
@@ -17,7 +18,8 @@ use hdrhistogram::Histogram;
 
 use crate::identifiers::{RunNumber, WorkerName};
 pub use cause::Cause;
-pub use hazards::{Hazard, HazardKind, hazards, of_crash_points};
+pub use drift::{Drift, Drifting, How, drift};
+pub use hazards::{Hazard, HazardKind, hazards, of_crash_points, of_latent};
 pub use repair::Repair;
 pub use search::{Proof, Search, steers, suspects};
 pub use settling::{changes_state, settled};

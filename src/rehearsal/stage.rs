@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clone::{self, Ready};
+use super::course::{self, Positions};
 use crate::failure::{Exit, Failure};
 use crate::identifiers::{RoleName, RunNumber, Secret, WorkerName, quote_literal, written_identifier};
 use crate::observations::{CloneFacts, Denied, OWN_PASSWORD, RunObservation, WorkerObservation};
@@ -46,11 +47,23 @@ pub(super) struct Set<'a> {
     pub(super) stage: Stage<'a>,
     pub(super) clone: CloneFacts,
     pub(super) baseline: Vec<WorkerObservation>,
+    /// Where sequences were before the workers did anything; none where nobody asked.
+    pub(super) resting: Positions,
 }
 
 impl<'a> Stage<'a> {
     /// Has a sandbox with the clone, and every worker prove that it works.
     pub(super) async fn set(plan: &'a Plan, scope: &Scope, progress: &Progress) -> Result<Set<'a>, Failure> {
+        Self::looked_at(plan, scope, progress, false).await
+    }
+
+    /// The same, and with `look` it is told where sequences were before the workers moved them.
+    pub(super) async fn looked_at(
+        plan: &'a Plan,
+        scope: &Scope,
+        progress: &Progress,
+        look: bool,
+    ) -> Result<Set<'a>, Failure> {
         let places: BTreeSet<Place> = plan
             .runs
             .iter()
@@ -65,7 +78,13 @@ impl<'a> Stage<'a> {
         launcher.provide(&logins.logins).await?;
         let mut crew = crew(plan, &sandbox, &logins);
         progress.phase(&Phase::Baseline);
-        crew.start_for(RunNumber(1)).await;
+        let resting = async {
+            let server = sandbox.server();
+            let login = server.superuser_login(&plan.seed.database);
+            if look { course::positions(server, &login).await } else { None }
+        };
+        // Workers that have a session have not moved anything yet.
+        let ((), resting) = tokio::join!(crew.start_for(RunNumber(1)), resting);
         let baseline = crew.baseline().await;
         let arrivals = Arrivals::new(sandbox.server(), &names(plan))
             .await
@@ -73,7 +92,7 @@ impl<'a> Stage<'a> {
         let tap = sandbox.tap().await?;
         sandbox.kept().await;
         let stage = Stage { plan, sandbox, crew, arrivals, tap, logins: logins.logins };
-        Ok(Set { stage, clone, baseline })
+        Ok(Set { stage, clone, baseline, resting })
     }
 
     /// One run, and what became of every worker. `orders` say which of its statements are carried out.

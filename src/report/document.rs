@@ -8,7 +8,7 @@ use crate::observations::{
     WorkerObservation,
 };
 use crate::verdict;
-use crate::verdict::{Cause, Hazard, Judged, Meanwhile, Outcome, Proof, Reason, Status, Verdict};
+use crate::verdict::{Cause, Drift, Hazard, Judged, Meanwhile, Outcome, Proof, Reason, Status, Verdict};
 
 /// Version of the document's form.
 const REPORT_VERSION: u32 = 1;
@@ -34,6 +34,9 @@ pub struct Document {
     pub runs: Vec<RunEntry>,
     /// When the state no longer changed; null: it changed to the last.
     pub settled: Option<Settled>,
+    /// How runs of the same script go on changing something; null: they do not.
+    #[serde(default)]
+    pub drift: Option<Drift>,
     /// What nearly went wrong.
     pub hazards: Vec<Hazard>,
 }
@@ -269,6 +272,7 @@ pub fn document(rehearsal: &Rehearsal, judged: &Verdict) -> Document {
             })
             .collect(),
         settled: verdict::settled(rehearsal).map(|after_run| Settled { after_run }),
+        drift: verdict::drift(rehearsal),
         hazards: verdict::hazards(rehearsal),
     }
 }

@@ -39,22 +39,29 @@ pub fn render(document: &Document, width: usize) -> String {
     paragraphs::render(&mut text, document, width);
     hazards(&mut text, document, width);
     text.push('\n');
-    settled(&mut text, document);
+    settled(&mut text, document, width);
     let _ = writeln!(text, "{}", closing_line(document));
     text
 }
 
-/// Whether a script that was run again and again still changes something.
-fn settled(text: &mut String, document: &Document) {
+/// Whether a script that was run again and again still changes something, and how.
+fn settled(text: &mut String, document: &Document, width: usize) {
     let [first, .., last] = document.runs.as_slice() else { return };
-    if document.runs.iter().any(|run| run.script != first.script) {
+    if document.runs.iter().any(|run| run.script != first.script) && document.drift.is_none() {
         return;
     }
-    let what = match &document.settled {
-        Some(settled) => format!("the runs after run {} changed nothing more", settled.after_run),
-        None => format!("run {} still changed something: the script has not settled", last.run),
+    let what = match (&document.settled, &document.drift) {
+        (Some(settled), None) => format!("the runs after run {} changed nothing more", settled.after_run),
+        (Some(settled), Some(drift)) => format!(
+            "the runs after run {} changed nothing more in the catalogs, but {}",
+            settled.after_run, drift.message
+        ),
+        (None, None) => format!("run {} still changed something: the script has not settled", last.run),
+        (None, Some(drift)) => format!("the script has not settled: {}", drift.message),
     };
-    let _ = writeln!(text, "{}", painted(FAINT, &what));
+    for line in textwrap::wrap(&what, width) {
+        let _ = writeln!(text, "{}", painted(FAINT, &line));
+    }
 }
 
 /// What nearly went wrong; of many that are alike the first few.

@@ -13,6 +13,10 @@ pub(super) const CLOCK: &str = "SELECT 'clock', pg_catalog.age('3'::pg_catalog.x
 const RUNNING: &str = include_str!("sql/running.sql");
 pub(super) const SETTINGS: &str = include_str!("sql/settings.sql");
 
+/// Where every sequence is, asked at a time when nobody has locked one.
+pub const POSITIONS: &str = "SELECT c.oid, pg_catalog.pg_sequence_last_value(c.oid) FROM pg_catalog.pg_class AS c \
+    WHERE c.relkind = 'S' AND c.relpersistence <> 't'";
+
 /// How long a definition is waited for whose table somebody has locked.
 const PATIENCE: &str = "SELECT 'path', pg_catalog.set_config('lock_timeout', '200ms', true)";
 

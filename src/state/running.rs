@@ -34,6 +34,10 @@ pub(super) struct Running {
     pub(super) prepared: BTreeMap<String, (String, String)>,
     /// Name; kind and database.
     pub(super) slots: BTreeMap<String, (String, String)>,
+    /// The server's time in seconds since 1970, UTC.
+    pub(super) now: i64,
+    /// How much there may be of what the server has only so much of, by the setting that says it.
+    pub(super) limits: BTreeMap<String, i64>,
 }
 
 impl Running {
@@ -69,6 +73,13 @@ impl Running {
             }
             "slot" => {
                 self.slots.insert(text(1), (text(2), text(3)));
+            }
+            "now" => self.now = text(1).parse().unwrap_or_default(),
+            "limit" => {
+                // A setting that this version does not have is none.
+                if let Ok(limit) = text(2).parse() {
+                    self.limits.insert(text(1), limit);
+                }
             }
             _ => return false,
         }

@@ -62,6 +62,12 @@ impl Snapshot {
         Catalog::ALL.iter().map(|catalog| self.tables.of(*catalog).count()).sum()
     }
 
+    /// The sequences, by their OIDs, that are not where they were.
+    pub fn moved_from<'a>(&'a self, earlier: &'a BTreeMap<u32, i64>) -> impl Iterator<Item = u32> + 'a {
+        let moved = self.positions.iter().filter(|(oid, last)| earlier.get(oid) != Some(last));
+        moved.map(|(oid, _)| *oid)
+    }
+
     pub(super) fn definition(&self, catalog: Catalog, oid: u32) -> Option<&str> {
         self.definitions.get(&(catalog, oid)).map(|text| &**text)
     }

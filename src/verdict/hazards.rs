@@ -3,12 +3,15 @@
 //! Pure: each kind says what to try, and what the trials have shown.
 
 mod crash_points;
+mod latent;
+mod limits;
 mod repeatable;
 
 pub use crash_points::of_crash_points;
+pub use latent::of_latent;
 
 use crate::identifiers::RunNumber;
-use crate::observations::Rehearsal;
+use crate::observations::{Change, Rehearsal};
 
 /// Something that nearly went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -34,9 +37,31 @@ pub enum HazardKind {
     CrashPoint,
     /// A statement that succeeds once fails the next time, since what it makes is there.
     NotRepeatable,
+    /// Each run comes nearer to a limit, which a later one hits.
+    LimitApproached,
+    /// What the state after the runs shows breaks a worker or the next person later.
+    Latent,
 }
 
 /// What is known of hazards.
 pub fn hazards(rehearsal: &Rehearsal) -> Vec<Hazard> {
-    [crash_points::found(rehearsal), repeatable::found(rehearsal)].concat()
+    [
+        crash_points::found(rehearsal),
+        repeatable::found(rehearsal),
+        limits::found(rehearsal),
+        latent::found(rehearsal),
+    ]
+    .concat()
+}
+
+/// Where the script last made such a change: the run, the statement and its line. The last run, where none is known.
+fn place(rehearsal: &Rehearsal, such: impl Fn(&Change) -> bool) -> (RunNumber, Option<u32>, Option<u32>) {
+    let last = rehearsal.runs.last().map_or(RunNumber(1), |run| run.run);
+    let made = rehearsal.runs.iter().rev().find_map(|run| {
+        let changes = run.changes.iter().filter(|change| such(change));
+        let change = changes.max_by_key(|change| change.statement)?;
+        let statement = run.result.statements.iter().find(|one| Some(one.index) == change.statement);
+        Some((run.run, change.statement, statement.and_then(|statement| statement.line)))
+    });
+    made.unwrap_or((last, None, None))
 }

@@ -137,6 +137,11 @@ impl WorkerSpec {
         }
     }
 
+    /// Whether it holds sessions from one iteration to the next. A program opens its own.
+    pub fn keeps_sessions(&self) -> bool {
+        matches!(self.work, StepWork::Steps(_)) && self.session != SessionKind::Fresh
+    }
+
     /// What judging needs to know of it.
     pub fn facts(&self) -> WorkerFacts {
         WorkerFacts {

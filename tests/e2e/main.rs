@@ -13,6 +13,7 @@ mod clients;
 mod clones;
 mod demo;
 mod doctor;
+mod drift;
 mod dumps;
 mod formats;
 mod leftovers;
@@ -51,6 +52,7 @@ fn main() -> std::process::ExitCode {
         capture::TESTS,
         clones::TESTS,
         demo::TESTS,
+        drift::TESTS,
         leftovers::TESTS,
         reports::TESTS,
         mistakes::TESTS,
