@@ -12,7 +12,7 @@ mod replay;
 use serde::{Deserialize, Serialize};
 
 pub use change::{Change, ChangeKind, undo};
-pub use course::{Course, Measure, Needs, Oddity, OddityKind, Reading, Series, Standing};
+pub use course::{Contents, Course, Measure, Needs, Oddity, OddityKind, Reading, Series, Standing};
 pub use replay::{Edit, Experiment, Replay, Trial};
 
 use crate::identifiers::{RoleName, RunNumber, SqlState, WorkerName};
