@@ -13,7 +13,7 @@ mod rows;
 use serde::{Deserialize, Serialize};
 
 pub use change::{Change, ChangeKind, undo};
-pub use course::{Course, Measure, Needs, Oddity, OddityKind, Reading, Series, Standing};
+pub use course::{Contents, Course, Measure, Needs, Oddity, OddityKind, Reading, Series, Standing};
 pub use replay::{Edit, Experiment, OWN_PASSWORD, Replay, Stopped, Trial};
 pub use rows::RowsChanged;
 

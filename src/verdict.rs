@@ -18,7 +18,7 @@ use hdrhistogram::Histogram;
 
 use crate::identifiers::{RunNumber, WorkerName};
 pub use cause::Cause;
-pub use drift::{Drift, Drifting, How, drift};
+pub use drift::{Drift, Drifting, How, drift, written};
 pub use hazards::{Hazard, HazardKind, hazards, of_crash_points, of_latent};
 pub use repair::Repair;
 pub use search::{Proof, Search, steers, suspects};

@@ -11,8 +11,20 @@ pub struct Course {
     pub returned: Vec<RunNumber>,
     /// What can be measured and did not stay the same after the first run.
     pub series: Vec<Series>,
+    /// What was in the small tables that the runs wrote to.
+    #[serde(default)]
+    pub contents: Vec<Contents>,
     /// What the last state shows; none where nobody asks.
     pub standing: Option<Standing>,
+}
+
+/// The rows of a table after each run that wrote to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contents {
+    /// The table, as `schema.name`.
+    pub table: String,
+    /// A hash of all rows after a run; equal ones are equal rows.
+    pub hashes: Vec<(RunNumber, String)>,
 }
 
 /// One thing, measured again and again.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::trace;
-use crate::identifiers::{RoleName, RunNumber};
-use crate::observations::{Change, Course, Needs};
+use crate::identifiers::{RoleName, RunNumber, quote_literal};
+use crate::observations::{Change, Contents, Course, Needs};
 use crate::postgres::{Login, QueryFailure, Server, Session};
 use crate::state::{self, Ask as _, Snapshot};
 use crate::verdict;
@@ -20,11 +20,13 @@ pub(super) struct States {
     /// The last one; none when it could not be read, as when the database is gone.
     last: Option<Arc<Snapshot>>,
     returned: Vec<RunNumber>,
+    contents: BTreeMap<String, Vec<(RunNumber, String)>>,
 }
 
 impl States {
     pub(super) fn new(first: Option<Arc<Snapshot>>) -> Self {
-        Self { held: first.iter().cloned().collect(), last: first, returned: Vec::new() }
+        let held = first.iter().cloned().collect();
+        Self { held, last: first, returned: Vec::new(), contents: BTreeMap::new() }
     }
 
     /// Takes the state after a run, and says what that changed.
@@ -49,6 +51,13 @@ impl States {
         changes
     }
 
+    /// Takes what is in the tables that a run wrote to.
+    pub(super) fn take_contents(&mut self, run: RunNumber, contents: Vec<(String, String)>) {
+        for (table, hash) in contents {
+            self.contents.entry(table).or_default().push((run, hash));
+        }
+    }
+
     /// How they went, with what the last one shows where that is `wanted`. `resting` is where sequences were before the
     /// workers' first iteration.
     pub(super) fn course(self, workers: &[WorkerSpec], resting: &Positions, wanted: bool) -> Course {
@@ -59,8 +68,10 @@ impl States {
         let moved: BTreeSet<u32> = resting.iter().flat_map(|resting| first.moved_from(resting)).collect();
         // Of a worker that arrives later nobody knows yet what it moves.
         let known = resting.is_some() && workers.iter().all(|worker| worker.from_run == RunNumber(1));
+        let contents = self.contents.into_iter();
         Course {
             returned: self.returned,
+            contents: contents.map(|(table, hashes)| Contents { table, hashes }).collect(),
             series: state::series(&self.held, &needs, |oid| !known || moved.contains(&oid)),
             standing: (wanted && self.held.len() > 1).then(|| state::standing(first, last, needs)),
         }
@@ -102,4 +113,59 @@ pub(super) async fn positions(server: &Server, login: &Login) -> Positions {
         Some((text(0)?.parse().ok()?, text(1)?.parse().ok()?))
     };
     rows.ok().map(|rows| rows.iter().filter_map(|row| number(row)).collect())
+}
+
+/// How large a table may be whose rows are read, in bytes.
+const SMALL: u32 = 1 << 20;
+
+/// What is in small tables of these names: each with a count and a hash of its rows. What cannot be read at once is
+/// left out.
+pub(super) async fn contents(
+    server: &Server,
+    login: &Login,
+    names: &BTreeSet<String>,
+) -> Vec<(String, String)> {
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let read = async {
+        let session = Session::open(&server.endpoint, login).await?;
+        let found = read_contents(&session, names).await;
+        session.close().await;
+        found
+    };
+    let found = tokio::time::timeout(trace::ANSWER, read).await;
+    found.ok().and_then(Result::ok).unwrap_or_default()
+}
+
+async fn read_contents(
+    session: &Session,
+    names: &BTreeSet<String>,
+) -> Result<Vec<(String, String)>, QueryFailure> {
+    session.run("SET lock_timeout = '200ms'").await?;
+    let names: Vec<_> = names.iter().map(|name| format!("({})", quote_literal(name))).collect();
+    let tables = session
+        .ask(&format!(
+            "SELECT DISTINCT pg_catalog.format('%I.%I', s.nspname, c.relname) FROM (VALUES {}) AS n (name) \
+             JOIN pg_catalog.pg_class AS c ON c.oid = pg_catalog.to_regclass(n.name) \
+             JOIN pg_catalog.pg_namespace AS s ON s.oid = c.relnamespace \
+             WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND pg_catalog.pg_relation_size(c.oid) <= {SMALL}",
+            names.join(", ")
+        ))
+        .await?;
+    let mut found = Vec::new();
+    for table in tables.into_iter().filter_map(|row| row.into_iter().next().flatten()) {
+        let hashed = session
+            .ask(&format!(
+                "SELECT pg_catalog.concat(pg_catalog.count(*), ' ', \
+                 pg_catalog.sum(pg_catalog.hashtextextended(\"its row\"::pg_catalog.text, 0))) FROM {table} AS \"its row\""
+            ))
+            .await;
+        // Somebody may have locked it.
+        if let Ok(rows) = hashed {
+            found.extend(rows.into_iter().flatten().flatten().map(|hash| (table.clone(), hash)));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
 }

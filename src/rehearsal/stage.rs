@@ -193,6 +193,12 @@ impl<'a> Stage<'a> {
         super::trace::refreshed(watcher, self.sandbox.server(), &self.superuser()).await.ok()
     }
 
+    /// What is in the small tables among these.
+    pub(super) async fn contents(&self, names: &BTreeSet<String>) -> Vec<(String, String)> {
+        let server = self.sandbox.server();
+        course::contents(server, &server.superuser_login(&self.plan.seed.database), names).await
+    }
+
     /// The objects that workers were denied, by name.
     pub(super) async fn denied(&self, workers: &[WorkerObservation]) -> Vec<Denied> {
         super::denied::denied(workers, self.sandbox.server(), &self.superuser()).await

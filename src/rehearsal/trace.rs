@@ -21,7 +21,7 @@ use crate::state::{self, Ask, Change, Snapshot, Watcher};
 use crate::tap::{At, Boundary, Next, Orders};
 
 /// How long a server may take to tell its state: one that was stopped takes connections and says nothing.
-const ANSWER: Duration = Duration::from_secs(10);
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
 /// The changes that each statement of a run made, in order.
 pub(super) type Traced = Vec<(RunNumber, Vec<Change>)>;

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use crate::identifiers::RunNumber;
 use crate::observations::{Change, ChangeKind, Measure, Reading, Rehearsal, RunObservation, Series};
 
+pub use rows::written;
 pub(super) use words::{span, step};
 
 /// How a script changes the state from run to run.
@@ -75,11 +76,12 @@ pub fn drift(rehearsal: &Rehearsal) -> Option<Drift> {
         .filter_map(|recent| drifting(recent, runs))
         .collect();
     what.extend(rows::growing(runs));
+    what.extend(rows::alternating(&rehearsal.course.contents, runs));
     if what.is_empty() && changed {
         what = changing(last);
     }
-    // What comes nearer to a limit comes first, and of the rest what is left running.
-    what.sort_by_key(|one| (one.how != How::Shrinks, one.limit.is_none()));
+    // What comes nearer to a limit comes first.
+    what.sort_by_key(|one| (one.how != How::Shrinks, one.limit.is_none(), one.how != How::Alternates));
     let how = what.first()?.how;
     Some(Drift { how, message: words::sentence(&what, NAMED), what })
 }

@@ -11,6 +11,7 @@ pub const TESTS: &[Test] = &[
     ("drift::a_script_that_settles_does_not_drift", a_script_that_settles_does_not_drift),
     ("drift::what_each_run_adds_is_counted", what_each_run_adds_is_counted),
     ("drift::a_toggle_alternates", a_toggle_alternates),
+    ("drift::a_toggled_row_alternates", a_toggled_row_alternates),
     ("drift::a_lowered_limit_shrinks_and_is_told_ahead", a_lowered_limit_shrinks_and_is_told_ahead),
     ("drift::leaked_sessions_use_up_the_connections", leaked_sessions_use_up_the_connections),
     ("drift::replication_slots_run_out", replication_slots_run_out),
@@ -101,6 +102,31 @@ fn a_toggle_alternates(backend: Backend) -> Result<(), Failed> {
         "alternates",
         "each run undoes what the one before it did: run 5 brought back role deploy (role attribute changed: CREATEDB)",
     )
+}
+
+fn a_toggled_row_alternates(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = shop();
+    rehearsal.file(
+        "schema.sql",
+        &format!(
+            "{}CREATE TABLE public.flags (name text, set boolean);\nCREATE TABLE public.other (id int);\n",
+            crate::support::SCHEMA
+        ),
+    );
+    let toggle = "INSERT INTO public.flags SELECT 'a', false WHERE NOT EXISTS (SELECT FROM public.flags);\n\
+         UPDATE flags SET set = NOT set;\n";
+    let report = of(backend, &rehearsal, toggle, 0)?;
+    drifts(
+        &report,
+        "alternates",
+        "each run undoes what the one before it did to the rows of public.flags: after run 3 they are what they were \
+         after run 1",
+    )?;
+    same("settled", report["settled"]["after_run"].as_u64(), Some(1))?;
+    // The same rows written again are no drift.
+    let again =
+        of(backend, &rehearsal, "DELETE FROM public.other;\nINSERT INTO public.other VALUES (1);\n", 0)?;
+    same("drift", again["drift"].is_null(), true)
 }
 
 fn a_lowered_limit_shrinks_and_is_told_ahead(backend: Backend) -> Result<(), Failed> {

@@ -1,13 +1,14 @@
-//! Rows that each run adds again, as the server's answers to its statements say.
+//! Rows: those that each run adds again, as the server's answers to its statements say, and those that each run puts
+//! back.
 //!
-//! Rows of a table cannot be counted for this: the workers write too. What a function inserts nobody is told.
+//! What is added cannot be counted in the table: the workers write too. What a function writes nobody is told.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::listed;
 use super::{Drifting, How};
 use crate::dump::{Token, TokenKind, tokens};
-use crate::observations::{RunObservation, Statement};
+use crate::observations::{Contents, RunObservation, Statement};
 use crate::verdict::search::suspects;
 
 /// Tables into which every one of the runs inserts more than it deletes.
@@ -38,6 +39,48 @@ pub(super) fn growing(runs: &[RunObservation]) -> Vec<Drifting> {
     found
 }
 
+/// Tables whose rows are after the last run what they were two runs before, and not one before.
+pub(super) fn alternating(contents: &[Contents], runs: &[RunObservation]) -> Vec<Drifting> {
+    let [.., earlier, between, last] = runs else { return Vec::new() };
+    let mut found = Vec::new();
+    for table in contents {
+        let after = |run: &RunObservation| {
+            table.hashes.iter().find(|(number, _)| *number == run.run).map(|(_, hash)| hash)
+        };
+        let (Some(first), Some(second), Some(third)) = (after(earlier), after(between), after(last)) else {
+            continue;
+        };
+        if first == third && first != second {
+            found.push(Drifting {
+                how: How::Alternates,
+                noun: "rows".to_owned(),
+                object: format!("table {}", table.table),
+                values: Vec::new(),
+                limit: None,
+                message: format!(
+                    "each run undoes what the one before it did to the rows of {}: after run {} they are what they were \
+                     after run {}",
+                    table.table, last.run, earlier.run
+                ),
+            });
+        }
+    }
+    found
+}
+
+/// The tables that a run's statements wrote rows to, as they name them.
+pub fn written(statements: &[Statement]) -> BTreeSet<String> {
+    let effective = suspects(statements);
+    let statements = statements.iter().filter(|one| effective.contains(&one.index));
+    let wrote = statements.filter(|statement| statement.rows.is_some_and(|rows| rows > 0));
+    wrote
+        .filter_map(|statement| {
+            let text = statement.sent.as_deref().unwrap_or(&statement.sql);
+            Some(target(statement, text)?.0)
+        })
+        .collect()
+}
+
 /// Rows that a run inserted into each table, less those that it deleted. Tables that it made or emptied do not count.
 fn added(run: &RunObservation) -> BTreeMap<String, i64> {
     let statements = &run.result.statements;
@@ -56,7 +99,7 @@ fn added(run: &RunObservation) -> BTreeMap<String, i64> {
     added
 }
 
-/// The table that rows are put into, or taken from.
+/// The table that rows are put into, or taken from, and how many rows more one row makes it.
 fn target(statement: &Statement, text: &str) -> Option<(String, i64)> {
     let tokens: Vec<Token> =
         tokens(text).into_iter().filter(|token| token.kind != TokenKind::Comment).collect();
@@ -74,6 +117,7 @@ fn target(statement: &Statement, text: &str) -> Option<(String, i64)> {
         "INSERT" => Some((after(&["insert", "into"])?, 1)),
         "COPY" if copies_in() => Some((after(&["copy"])?, 1)),
         "DELETE" => Some((after(&["delete", "from"])?, -1)),
+        "UPDATE" => Some((after(&["update"])?, 0)),
         _ => None,
     }
 }

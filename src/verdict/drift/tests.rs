@@ -41,7 +41,7 @@ fn rehearsal(runs: Vec<RunObservation>, series: Vec<Series>, returned: Vec<RunNu
         "clone": { "tables": 0, "roles": 0, "rows": 0, "tables_without_rows": [], "skipped": [] },
         "workers": [], "baseline": [], "runs": [],
     });
-    let course = Course { returned, series, standing: None };
+    let course = Course { returned, series, ..Course::default() };
     Rehearsal { runs, course, ..serde_json::from_value(json).unwrap() }
 }
 
@@ -107,4 +107,22 @@ fn of_one_rerun_nobody_says_that_each_does_it() {
     let counts = series(Measure::Things, "policy", "table public.t", &[0, 1, 2], 1600);
     let drift = drift(&rehearsal(three().into_iter().take(2).collect(), vec![counts], vec![])).unwrap();
     assert_eq!(drift.message, "run 2 again adds 1 policy to table public.t (1 and 2 after runs 1 to 2)");
+}
+
+#[test]
+fn rows_that_come_back_alternate_where_the_catalogs_have_settled() {
+    let mut runs = three();
+    runs[1].changes.clear();
+    runs[2].changes.clear();
+    let mut seen = rehearsal(runs, vec![], vec![]);
+    for (hashes, how) in [
+        (["1 a", "1 b", "1 a"], Some(How::Alternates)),
+        (["1 a", "1 a", "1 a"], None),
+        (["1 a", "1 b", "1 c"], None),
+    ] {
+        let hashes = (1..).map(RunNumber).zip(hashes.map(str::to_owned)).collect();
+        seen.course.contents =
+            vec![crate::observations::Contents { table: "public.flags".to_owned(), hashes }];
+        assert_eq!(drift(&seen).map(|drift| drift.how), how);
+    }
 }
