@@ -6,11 +6,13 @@
 //! script.
 
 mod change;
+mod lock;
 mod replay;
 
 use serde::{Deserialize, Serialize};
 
 pub use change::{Change, ChangeKind, undo};
+pub use lock::{Lock, LockMode};
 pub use replay::{Edit, Experiment, Replay, Trial};
 
 use crate::identifiers::{RoleName, RunNumber, SqlState, WorkerName};
@@ -295,6 +297,9 @@ pub struct Statement {
     pub message: Option<String>,
     /// Whether its transaction was still open when it had been answered.
     pub in_transaction: bool,
+    /// The locks that it took on what is the user's, as a copy of the run showed.
+    #[serde(default)]
+    pub locks: Vec<Lock>,
 }
 
 /// How a process ended.

@@ -14,6 +14,7 @@ mod demo;
 mod doctor;
 mod dumps;
 mod formats;
+mod hazards;
 mod leftovers;
 mod original;
 mod outages;
@@ -48,6 +49,7 @@ fn main() -> std::process::ExitCode {
         capture::TESTS,
         clones::TESTS,
         demo::TESTS,
+        hazards::TESTS,
         leftovers::TESTS,
         reports::TESTS,
         sandboxes::TESTS,
