@@ -7,6 +7,7 @@
 
 mod change;
 mod course;
+mod lock;
 mod replay;
 mod rows;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use change::{Change, ChangeKind, undo};
 pub use course::{Contents, Course, Measure, Needs, Oddity, OddityKind, Reading, Series, Standing};
+pub use lock::{Lock, LockMode};
 pub use replay::{Edit, Experiment, OWN_PASSWORD, Replay, Stopped, Trial};
 pub use rows::RowsChanged;
 
@@ -302,6 +304,9 @@ pub struct Statement {
     pub message: Option<String>,
     /// Whether its transaction was still open when it had been answered.
     pub in_transaction: bool,
+    /// The locks that it took on what is the user's, as a copy of the run showed.
+    #[serde(default)]
+    pub locks: Vec<Lock>,
 }
 
 /// How a process ended.

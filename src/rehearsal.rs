@@ -4,6 +4,7 @@ mod clone;
 mod course;
 mod denied;
 mod inquiry;
+mod locks;
 mod replay;
 mod rows;
 mod stage;
@@ -137,10 +138,17 @@ async fn made(
     Ok(runs)
 }
 
-/// Ties each change to the statement that made it in the trace, or that was the last to change the same thing.
+/// Tells of each statement the locks that it took in the trace, and ties each change to the statement that made it
+/// there, or that was the last to change the same thing.
 fn attribute(runs: &mut [RunObservation], traced: Traced) {
-    for (number, traced) in traced {
+    for trace::TracedRun { run: number, changes: traced, statements } in traced {
         let Some(run) = runs.iter_mut().find(|run| run.run == number) else { continue };
+        for statement in &mut run.result.statements {
+            let same = statements.iter().find(|one| one.index == statement.index && one.sql == statement.sql);
+            if let Some(same) = same {
+                statement.locks.clone_from(&same.locks);
+            }
+        }
         for change in &mut run.changes {
             let same = |other: &&Change| {
                 (&other.kind, &other.object, &other.role, &other.detail)

@@ -152,6 +152,7 @@ pub fn statements(spec: &RunSpec, recording: &Recording) -> Vec<Statement> {
             sqlstate: seen.sqlstate.clone(),
             message: seen.message.clone(),
             in_transaction: seen.in_transaction,
+            locks: Vec::new(),
         }
     };
     recording.statements.iter().map(statement).collect()

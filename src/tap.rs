@@ -23,6 +23,7 @@ mod splice;
 mod text;
 mod turn;
 mod up;
+mod wrap;
 
 use std::sync::Arc;
 
@@ -106,6 +107,9 @@ pub struct Orders {
     pub decide: Option<Arc<Decide>>,
     /// Called after each statement.
     pub boundary: Option<Arc<dyn Boundary>>,
+    /// What would commit by itself is held open until [`Boundary::held`] has returned. Where something is decided,
+    /// nothing is held.
+    pub hold: bool,
 }
 
 /// Decides about a statement.
@@ -144,6 +148,12 @@ pub enum Decision {
 pub trait Boundary: Send + Sync {
     /// A statement was answered. No further message of this client is passed on until this returns.
     fn reached(&self, at: At) -> BoxFuture<'_, Next>;
+
+    /// A statement was answered and its transaction is open, with the locks that it took: called before
+    /// [`Boundary::reached`] where [`Orders::hold`] asks for it and the server is idle.
+    fn held<'a>(&'a self, _at: &'a At) -> BoxFuture<'a, Next> {
+        Box::pin(std::future::ready(Next::Go))
+    }
 }
 
 /// How a run goes on after a boundary.

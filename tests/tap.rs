@@ -15,6 +15,8 @@
 mod drivers;
 #[path = "tap/ends.rs"]
 mod ends;
+#[path = "tap/holds.rs"]
+mod holds;
 #[path = "tap/orders.rs"]
 mod orders;
 #[path = "tap/programs.rs"]
@@ -54,7 +56,14 @@ fn main() -> std::process::ExitCode {
     let server = sandbox.as_ref().map(|sandbox| sandbox.server().clone());
     let mut trials = Vec::new();
     let all = programs::all().into_iter().chain(drivers::all()).chain(orders::all()).chain(ends::all());
-    for (number, Trying { name, needs, run }) in all.enumerate() {
+    let all = all.map(|trying| (trying, false));
+    // Whatever is held open between two statements, clients see and do the same.
+    let held = programs::all().into_iter().chain(drivers::all()).chain(ends::all());
+    // This one looks for its own last query.
+    let held = held.filter(|trying| trying.name != "a_client_that_is_killed").map(|trying| (trying, true));
+    let all = all.chain(held).chain(holds::all().into_iter().map(|trying| (trying, false)));
+    for (number, (Trying { name, needs, run }, held)) in all.enumerate() {
+        let name = if held { format!("held_{name}") } else { name.to_owned() };
         let missing = needs.filter(|_| !listing).and_then(|needs| needs());
         if let Some(missing) = &missing {
             eprintln!("skipped: {name}: {missing}");
@@ -63,7 +72,8 @@ fn main() -> std::process::ExitCode {
         let (server, runtime) = (server.clone(), Arc::clone(&runtime));
         let trial = Trial::test(name, move || {
             runtime.block_on(async {
-                let stage = Stage::set(server.unwrap(), &format!("tap{number}")).await;
+                let mut stage = Stage::set(server.unwrap(), &format!("tap{number}")).await;
+                stage.held = held;
                 let trying = tokio::spawn(run(stage));
                 match tokio::time::timeout(DEADLINE, trying).await {
                     Ok(outcome) => outcome.map_err(|error| match error.try_into_panic() {

@@ -141,7 +141,7 @@ fn orders(edit: &Edit, known: &Known) -> Orders {
             None => Decision::Pass,
         }
     };
-    Orders { decide: Some(Arc::new(decide)), boundary: None }
+    Orders { decide: Some(Arc::new(decide)), ..Orders::default() }
 }
 
 /// Loses every connection after a statement.

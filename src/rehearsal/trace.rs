@@ -3,15 +3,18 @@
 //! The rehearsal itself is not held up between statements, and what a transaction has changed nobody else can see
 //! before it ends: so the copy tells which statement makes which change.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc};
 
+use super::locks::Locks;
 use super::stage::{Set, Stage};
 use crate::dump::split;
 use crate::failure::Failure;
 use crate::identifiers::RunNumber;
+use crate::observations::{Lock, Statement};
 use crate::plan::Plan;
 use crate::postgres::{Login, QueryFailure, Server, Session};
 use crate::programs::BoxFuture;
@@ -23,8 +26,17 @@ use crate::tap::{At, Boundary, Next, Orders};
 /// How long a server may take to tell its state: one that was stopped takes connections and says nothing.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
-/// The changes that each statement of a run made, in order.
-pub(super) type Traced = Vec<(RunNumber, Vec<Change>)>;
+/// The runs that were traced, in order.
+pub(super) type Traced = Vec<TracedRun>;
+
+/// What each statement of a run did.
+pub(super) struct TracedRun {
+    pub(super) run: RunNumber,
+    /// The changes that they made, in order.
+    pub(super) changes: Vec<Change>,
+    /// The statements as the copy saw them, with the locks that they took.
+    pub(super) statements: Vec<Statement>,
+}
 
 /// Makes the runs whose numbers are received, and tells what their statements changed. What cannot be traced is left
 /// out: it is no reason for a rehearsal to fail.
@@ -69,11 +81,19 @@ async fn runs(
                 changes: Vec::new(),
                 unread: Vec::new(),
             }),
+            locks: Locks::new(server.clone()),
+            taken: Mutex::default(),
         });
         let boundary = Arc::clone(&reader) as Arc<dyn Boundary>;
-        stage.run(spec, Orders { boundary: Some(boundary), ..Orders::default() }, &progress).await?;
+        let orders = Orders { boundary: Some(boundary), hold: true, ..Orders::default() };
+        let (run, _) = stage.run(spec, orders, &progress).await?;
         let mut seen = reader.seen.lock().await;
-        traced.push((number, std::mem::take(&mut seen.changes)));
+        let mut taken = reader.taken.lock().await;
+        let mut statements = run.result.statements;
+        for statement in &mut statements {
+            statement.locks = taken.remove(&statement.index).unwrap_or_default();
+        }
+        traced.push(TracedRun { run: number, changes: std::mem::take(&mut seen.changes), statements });
         watcher = seen.committed.clone();
         drop(seen);
         last = refreshed(&mut watcher, &server, &login).await;
@@ -112,6 +132,9 @@ struct Reader {
     server: Server,
     login: Login,
     seen: Mutex<Seen>,
+    locks: Locks,
+    /// By the statement.
+    taken: Mutex<HashMap<u32, Vec<Lock>>>,
 }
 
 struct Seen {
@@ -128,10 +151,23 @@ struct Seen {
 impl Boundary for Reader {
     fn reached(&self, at: At) -> BoxFuture<'_, Next> {
         Box::pin(async move {
+            if at.status != b'T' {
+                self.locks.released(at.backend).await;
+            }
             let unread = self.seen.lock().await.unread.iter().any(|(_, other)| *other == at.connection);
             if changes_something(&at) || unread {
                 // Where it cannot be read, the change is told when it can.
                 let _ = self.read(&at).await;
+            }
+            Next::Go
+        })
+    }
+
+    fn held<'a>(&'a self, at: &'a At) -> BoxFuture<'a, Next> {
+        Box::pin(async move {
+            // Where they cannot be read, none are told.
+            if let Ok((_, taken)) = self.locks.at(at).await {
+                self.taken.lock().await.insert(at.index, taken);
             }
             Next::Go
         })

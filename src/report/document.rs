@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identifiers::{RoleName, RunNumber, SqlState, WorkerName};
 use crate::observations::{
-    Change, CloneFacts, Ending, Failure, Probe, Rehearsal, RunObservation, SandboxFacts, Statement,
+    Change, CloneFacts, Ending, Failure, Lock, Probe, Rehearsal, RunObservation, SandboxFacts, Statement,
     WorkerObservation,
 };
 use crate::verdict;
@@ -124,8 +124,8 @@ pub struct StatementEntry {
     pub sqlstate: Option<SqlState>,
     /// What the server said then.
     pub message: Option<String>,
-    /// The locks that it took; not observed yet.
-    pub locks: Vec<serde_json::Value>,
+    /// The locks that it took on what is the user's: of each object the strongest.
+    pub locks: Vec<Lock>,
 }
 
 /// How a script ended.
@@ -315,7 +315,7 @@ fn statement_entry(statement: &Statement) -> StatementEntry {
         rows: statement.rows,
         sqlstate: statement.sqlstate.clone(),
         message: statement.message.clone(),
-        locks: Vec::new(),
+        locks: statement.locks.clone(),
     }
 }
 

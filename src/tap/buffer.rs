@@ -62,6 +62,14 @@ impl Buffer {
         }
     }
 
+    /// Puts bytes before what is in it.
+    pub(super) fn put_back(&mut self, bytes: &[u8]) {
+        let rest = self.filled().to_vec();
+        *self = Self::default();
+        self.append(bytes);
+        self.append(&rest);
+    }
+
     /// Free space at the end. The buffer grows as bytes arrive, not as a header says: a message that only claims
     /// to be long costs nothing.
     pub(super) fn space(&mut self) -> &mut [u8] {

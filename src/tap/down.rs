@@ -5,6 +5,7 @@ use super::frames::{rows_of, string, u32_at};
 use super::journal::Outcome;
 use super::link::{Begun, Link, Phase, Verdict};
 use super::turn::command_tag;
+use super::wrap::{Wrap, is_preparation};
 
 /// Bytes of an error that are looked at; the fields that matter come first.
 const ERROR: usize = 64 << 10;
@@ -54,6 +55,20 @@ impl Link {
 
     /// Decides about a message of the server. `message` is its beginning, up to what [`Link::looked_at`] says.
     pub(super) fn server_message(&mut self, tag: u8, message: &mut [u8], _total: usize) -> Verdict {
+        let verdict = self.answer(tag, message);
+        if verdict == Verdict::Pass {
+            if self.swallow > 0 && is_preparation(tag) {
+                self.swallow -= 1;
+                return Verdict::Drop;
+            }
+            if let Some(wrap) = &mut self.wrap {
+                wrap.passes(tag);
+            }
+        }
+        verdict
+    }
+
+    fn answer(&mut self, tag: u8, message: &mut [u8]) -> Verdict {
         self.down.keeping = false;
         let body = message.get(5..).unwrap_or_default();
         match tag {
@@ -79,6 +94,15 @@ impl Link {
             }
             if asking.message(tag, message) {
                 self.queue.pop_front();
+            }
+            return Verdict::Drop;
+        }
+        if let Some(Expect::Own(owning)) = self.queue.front_mut() {
+            owning.message(tag, message);
+            if tag == b'Z'
+                && let Some(Expect::Own(owning)) = self.queue.pop_front()
+            {
+                self.owned(owning, body.first().copied().unwrap_or(b'I'));
             }
             return Verdict::Drop;
         }
@@ -126,18 +150,28 @@ impl Link {
                 let Some(Part { mut statement, .. }) = parts.left.pop_front() else {
                     return Verdict::Pass;
                 };
-                let goes_on = !parts.left.is_empty();
+                let more = !parts.left.is_empty();
                 statement.response.keep(message);
                 let command = command_tag(message);
-                self.conclude(statement, Outcome::Done(command), goes_on);
-                if goes_on {
+                let follows = self.wrap.as_ref().is_some_and(Wrap::has_more);
+                self.conclude(statement, Outcome::Done(command), more || follows);
+                if more {
                     self.reach(false);
                 }
-                Verdict::Pass
+                match &mut self.wrap {
+                    Some(wrap) if wrap.withholds() => {
+                        wrap.withhold(message);
+                        Verdict::Drop
+                    }
+                    _ => Verdict::Pass,
+                }
             }
             // Nothing was left to run.
             b'I' => verdict,
             _ => {
+                if let Some(wrap) = self.wrap.as_mut().filter(|_| tag == b'G') {
+                    wrap.copies();
+                }
                 self.down.keeping = true;
                 Verdict::Pass
             }
@@ -165,6 +199,9 @@ impl Link {
             b'3' => self.execute_skipped(),
             _ => {
                 executing.copying |= tag == b'G';
+                if let Some(wrap) = self.wrap.as_mut().filter(|_| tag == b'G') {
+                    wrap.copies();
+                }
                 self.down.keeping = true;
                 Verdict::Pass
             }

@@ -17,8 +17,18 @@ impl Link {
                 let Some(Expect::Query(parts)) = self.queue.front_mut() else {
                     return Verdict::Pass;
                 };
+                if self.wrap.as_mut().is_some_and(|wrap| wrap.is_misplaced(&complaint)) {
+                    (parts.failed, parts.refused) = (true, true);
+                    parts.left.clear();
+                    return Verdict::Drop;
+                }
                 let (part, rest) = failed_part(parts, &mut complaint);
                 parts.failed = true;
+                if let Some(wrap) = self.wrap.as_ref().filter(|_| complaint.unparsed) {
+                    // The server refuses a whole query string before it begins with it.
+                    let own = part.as_ref().and_then(|part| part.statement.slot);
+                    wrap.before(own).for_each(|slot| self.shared.journal.never_reached(slot));
+                }
                 rest.iter().for_each(|part| self.forget(&part.statement));
                 match part {
                     Some(part) => self.fail(part.statement, message, complaint),
@@ -36,7 +46,12 @@ impl Link {
                 if executing.copying {
                     self.forget_ignored_syncs();
                 }
-                let verdict = self.fail(executing.statement, message, complaint);
+                let misplaced = self.wrap.as_mut().is_some_and(|wrap| wrap.is_misplaced(&complaint));
+                let verdict = if misplaced {
+                    Verdict::Drop
+                } else {
+                    self.fail(executing.statement, message, complaint)
+                };
                 self.skip_to_sync();
                 verdict
             }
@@ -61,7 +76,7 @@ impl Link {
                 }
                 Verdict::Pass
             }
-            Some(Expect::Startup | Expect::CopyEnd | Expect::Ask(_)) | None => Verdict::Pass,
+            Some(Expect::Startup | Expect::CopyEnd | Expect::Ask(_) | Expect::Own(_)) | None => Verdict::Pass,
         }
     }
 
@@ -120,7 +135,12 @@ impl Link {
                 Expect::Execute(executing) => self.forget(&executing.statement),
                 Expect::Query(parts) => parts.left.iter().for_each(|part| self.forget(&part.statement)),
                 Expect::Function(statement) => self.forget(statement),
-                Expect::Startup | Expect::Prepare(_) | Expect::Short | Expect::CopyEnd | Expect::Ask(_) => {}
+                Expect::Startup
+                | Expect::Prepare(_)
+                | Expect::Short
+                | Expect::CopyEnd
+                | Expect::Ask(_)
+                | Expect::Own(_) => {}
             }
             self.queue.pop_front();
         }

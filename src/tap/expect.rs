@@ -1,6 +1,7 @@
 //! What the server still owes an answer to, in the order in which it was sent.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -8,6 +9,7 @@ use tokio::time::Instant;
 use super::ask::Asking;
 use super::journal::{RESPONSE, Slot};
 use super::splice::Splice;
+use super::wrap::Owning;
 
 /// Room for an ordinary response.
 const RESPONSE_ROOM: usize = 128;
@@ -32,6 +34,8 @@ pub(super) enum Expect {
     CopyEnd,
     /// A question of the tap's own.
     Ask(Box<Asking>),
+    /// The beginning or the end of a transaction of the tap's own.
+    Own(Owning),
 }
 
 /// The text of a statement, as much as is kept.
@@ -66,11 +70,22 @@ pub(super) struct Parts {
     pub(super) refused: bool,
 }
 
+impl Parts {
+    /// One statement alone.
+    pub(super) fn of(part: Part) -> Self {
+        Self { left: VecDeque::from([part]), failed: false, refused: false }
+    }
+}
+
 /// One of the statements of a query string.
 pub(super) struct Part {
     pub(super) statement: Statement,
     /// Where it stands in the query string, in characters: what the server counts an error's position from.
     pub(super) begins: u32,
+    /// That in bytes.
+    pub(super) place: Range<usize>,
+    /// As [`super::Seen::occurrence`].
+    pub(super) occurrence: u32,
 }
 
 /// The execution of a portal.
@@ -131,6 +146,9 @@ impl Statement {
 impl Expect {
     /// Ends with ReadyForQuery.
     pub(super) fn is_ready_for_query(&self) -> bool {
-        matches!(self, Self::Startup | Self::Query(_) | Self::Function(_) | Self::Sync | Self::Ask(_))
+        matches!(
+            self,
+            Self::Startup | Self::Query(_) | Self::Function(_) | Self::Sync | Self::Ask(_) | Self::Own(_)
+        )
     }
 }

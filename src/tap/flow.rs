@@ -11,6 +11,7 @@ use super::buffer::SIZE;
 use super::expect::Expect;
 use super::frames::{Front, front, startup_front};
 use super::link::{Lane, Link, Phase, Verdict};
+use super::wrap::Wrap;
 
 /// A direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,7 @@ impl Link {
                     Poll::Pending => {}
                 }
             }
+            moved |= self.advance_wrap();
             moved |= self.drive(Side::Up, cx);
             moved |= self.drive(Side::Down, cx);
             if self.cutting && (self.up.outbox.is_empty() || self.up.deaf) {
@@ -40,7 +42,8 @@ impl Link {
             if moved {
                 continue;
             }
-            if self.hold.is_none() && (self.is_over(Side::Up) || self.is_over(Side::Down)) {
+            let ending = self.wrap.as_ref().is_some_and(Wrap::goes_on);
+            if self.hold.is_none() && ((self.is_over(Side::Up) && !ending) || self.is_over(Side::Down)) {
                 return Poll::Ready(());
             }
             return Poll::Pending;

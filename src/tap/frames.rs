@@ -91,6 +91,8 @@ pub(super) struct Complaint {
     pub(super) detail: Option<String>,
     pub(super) hint: Option<String>,
     pub(super) position: Option<u32>,
+    /// The text could not be parsed: nothing of a whole query string was run.
+    pub(super) unparsed: bool,
 }
 
 /// Reads the fields of an ErrorResponse, as far as they are there.
@@ -107,6 +109,7 @@ pub(super) fn complaint(mut body: &[u8]) -> Complaint {
             b'M' => complaint.message = text(),
             b'D' => complaint.detail = text(),
             b'H' => complaint.hint = text(),
+            b'F' => complaint.unparsed = matches!(value, b"scan.l" | b"gram.y"),
             b'P' => complaint.position = text().and_then(|text| text.parse().ok()),
             _ => {}
         }

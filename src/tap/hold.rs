@@ -34,6 +34,8 @@ pub struct At {
     /// The transaction status (53.7, ReadyForQuery): `I` idle, `T` in a transaction block, `E` in a failed one. In
     /// the midst of a query string or a pipeline it is the one before it.
     pub status: u8,
+    /// The transaction is the tap's own: without it the statement, or the query string, would commit by itself.
+    pub autocommit: bool,
     /// [`At::ask`] is possible: the server waits for a query, and a question would change nothing for the client.
     /// It would in a transaction block that has not looked at data yet: `SET TRANSACTION` must come before that.
     pub idle: bool,

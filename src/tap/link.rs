@@ -11,6 +11,7 @@ use super::buffer::Buffer;
 use super::expect::{Expect, Text};
 use super::hold::Hold;
 use super::journal::{Seat, Slot};
+use super::wrap::{Again, Wrap};
 use crate::identifiers::SqlState;
 use crate::postgres::Wire;
 
@@ -135,6 +136,14 @@ pub(super) struct Link {
     pub(super) draining: bool,
     /// The connection ends as soon as what is on its way to the server is there.
     pub(super) cutting: bool,
+    /// Messages of the extended protocol came since the last Sync.
+    pub(super) in_batch: bool,
+    /// A transaction of the tap's own.
+    pub(super) wrap: Option<Wrap>,
+    /// What is sent once more, outside of one.
+    pub(super) again: Option<Again>,
+    /// Answers that the client has had already.
+    pub(super) swallow: usize,
 }
 
 impl Link {
@@ -171,6 +180,10 @@ impl Link {
             copy_skipped: None,
             draining: false,
             cutting: false,
+            in_batch: false,
+            wrap: None,
+            again: None,
+            swallow: 0,
         }
     }
 

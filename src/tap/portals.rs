@@ -7,6 +7,7 @@ use super::frames::{put, string};
 use super::link::{Begun, CopySkipped, Link, Portal, Verdict};
 use super::splice::{Form, Splice};
 use super::text::{kept, readable};
+use super::wrap::is_control;
 use crate::identifiers::quote_identifier;
 
 /// Prepared statements, and portals, that a connection can have known to the tap.
@@ -26,6 +27,7 @@ impl Link {
             None => (rest, true),
         };
         let text = kept(&readable(text), truncated);
+        self.batch_begins(&text.text);
         self.queue.push_back(Expect::Prepare(text.clone()));
         if name.is_empty() {
             self.unnamed_statement = Some(text);
@@ -34,6 +36,13 @@ impl Link {
             if let Some(old) = self.statements.insert(name.into(), text) {
                 self.statement_texts -= old.text.len();
             }
+        }
+    }
+
+    /// The first message of a batch, which ends with Sync.
+    fn batch_begins(&mut self, text: &str) {
+        if !std::mem::replace(&mut self.in_batch, true) {
+            self.wrap_batch(text);
         }
     }
 
@@ -52,6 +61,7 @@ impl Link {
                 masked: false,
             }
         });
+        self.batch_begins(&text.text);
         self.queue.push_back(Expect::Prepare(text.clone()));
         let bound = Portal { text, begun: None };
         if portal.is_empty() {
@@ -63,6 +73,7 @@ impl Link {
 
     /// Close of a statement or a portal (53.7).
     pub(super) fn close(&mut self, message: &[u8]) {
+        self.in_batch = true;
         self.queue.push_back(Expect::Short);
         let body = message.get(5..).unwrap_or_default();
         let Some((kind, rest)) = body.split_first() else {
@@ -96,6 +107,13 @@ impl Link {
                 (Text { text: text.into(), truncated: true, masked: false }, None)
             }
         };
+        self.in_batch = true;
+        if is_control(&text.text)
+            && let Some(wrap) = &mut self.wrap
+        {
+            // What it ends is ended, and what it begins is the client's.
+            wrap.give_away();
+        }
         let mut statement = match begun {
             Some(begun) if !begun.skipped => {
                 let mut statement = Statement::unrecorded(Instant::now());

@@ -3,6 +3,7 @@
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::Next;
 use super::expect::{Expect, Statement};
 use super::frames::string;
 use super::hold::{At, Hold};
@@ -37,6 +38,10 @@ impl Link {
         self.queue.pop_front();
         self.pass_copy_ends();
         self.status = status;
+        if self.wrap.is_some() {
+            return self.wrapped_ready(status);
+        }
+        self.swallow = 0;
         if status == b'I' {
             self.has_looked = false;
             if self.queue.is_empty() {
@@ -103,7 +108,16 @@ impl Link {
 
     /// A boundary: the client waits while whoever asked for it does what it likes.
     pub(super) fn reach(&mut self, ready: bool) {
-        let Some(boundary) = self.orders().boundary.clone() else {
+        self.reach_as(ready, true);
+    }
+
+    /// The boundary while the locks of what would commit by itself are still held: the one after it is yet to come.
+    pub(super) fn reach_held(&mut self) {
+        self.reach_as(true, false);
+    }
+
+    fn reach_as(&mut self, ready: bool, for_good: bool) {
+        let (Some(boundary), hold) = (self.orders().boundary.clone(), self.orders().hold) else {
             return;
         };
         let may_look = self.status != b'T' || self.has_looked;
@@ -113,7 +127,7 @@ impl Link {
         else {
             return;
         };
-        last.due = false;
+        last.due = !for_good;
         let (questions, receiver) = mpsc::unbounded_channel();
         let at = At {
             index: last.slot.index,
@@ -122,11 +136,18 @@ impl Link {
             tag: last.tag.clone(),
             sqlstate: last.sqlstate.clone(),
             status: self.status,
+            autocommit: self.wrap.as_ref().is_some_and(|wrap| wrap.is_own()),
             idle,
             questions,
         };
         let after = last.slot;
-        let future = Box::pin(async move { boundary.reached(at).await });
+        let held = hold && idle && self.status == b'T';
+        let future = Box::pin(async move {
+            if held && boundary.held(&at).await == Next::Cut {
+                return Next::Cut;
+            }
+            if for_good { boundary.reached(at).await } else { Next::Go }
+        });
         let counted = self.shared.holds.one();
         self.hold = Some(Hold { future, questions: receiver, idle, after, _counted: counted });
     }

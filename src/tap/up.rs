@@ -38,6 +38,8 @@ pub(super) struct Considered {
     pub(super) statement: Statement,
     /// The run is to be cut off before it.
     pub(super) cut: Option<Slot>,
+    /// As [`super::Seen::occurrence`].
+    pub(super) occurrence: u32,
 }
 
 impl Link {
@@ -46,6 +48,19 @@ impl Link {
         if self.phase == Phase::Startup {
             return self.startup(message);
         }
+        if self.wrap.as_ref().is_some_and(|wrap| !wrap.takes(tag)) {
+            return Verdict::Stay;
+        }
+        let verdict = self.open_message(tag, message, total);
+        if verdict == Verdict::Pass
+            && let Some(wrap) = &mut self.wrap
+        {
+            wrap.keep(tag, message, total);
+        }
+        verdict
+    }
+
+    fn open_message(&mut self, tag: u8, message: &mut [u8], total: usize) -> Verdict {
         if self.discarding {
             if tag != b'S' {
                 return if tag == b'X' { Verdict::Pass } else { Verdict::Drop };
@@ -64,12 +79,16 @@ impl Link {
             b'P' => self.parse(message),
             b'B' => self.bind(message),
             b'E' => return self.execute(message),
-            b'D' => self.queue.push_back(Expect::Short),
+            b'D' => {
+                self.in_batch = true;
+                self.queue.push_back(Expect::Short);
+            }
             b'C' => self.close(message),
             b'F' => return self.function(message),
             b'S' => {
                 self.ignoring = false;
                 self.unsynced = false;
+                (self.in_batch, self.again) = (false, None);
                 self.queue.push_back(Expect::Sync);
             }
             b'c' | b'f' if !self.queue.is_empty() => self.queue.push_back(Expect::CopyEnd),
@@ -126,9 +145,12 @@ impl Link {
             let part = text.get(place.clone()).unwrap_or_default();
             let considered = self.consider(&kept(part, !whole), Form::Simple, !parts.left.is_empty());
             cut = cut.or(considered.cut);
-            parts
-                .left
-                .push_back(Part { statement: considered.statement, begins: characters.before(place.start) });
+            parts.left.push_back(Part {
+                statement: considered.statement,
+                begins: characters.before(place.start),
+                place: place.clone(),
+                occurrence: considered.occurrence,
+            });
         }
         if let Some(slot) = cut {
             for part in &parts.left {
@@ -136,6 +158,13 @@ impl Link {
             }
             return self.cut(slot);
         }
+        if whole {
+            match self.wrap_query(message, &text, parts) {
+                Ok(verdict) => return verdict,
+                Err(given_back) => parts = given_back,
+            }
+        }
+        drop(text);
         self.respell(message, length, &places, &parts, whole);
         self.queue.push_back(Expect::Query(parts));
         if self.scratch.is_empty() { Verdict::Pass } else { Verdict::Drop }
@@ -230,10 +259,13 @@ impl Link {
     /// Enters a statement and asks what is to become of it.
     pub(super) fn consider(&mut self, text: &Text, form: Form, follows: bool) -> Considered {
         let sent = Instant::now();
+        if let Some((slot, occurrence)) = self.again.as_mut().and_then(|again| again.entered.take()) {
+            return Considered { statement: Statement::recorded(slot, sent, None), cut: None, occurrence };
+        }
         let arriving =
             Arriving { text, role: &self.role, database: &self.database, backend: self.backend, sent };
         let Some(entered) = self.shared.journal.enter(&mut self.seat, arriving) else {
-            return Considered { statement: Statement::unrecorded(sent), cut: None };
+            return Considered { statement: Statement::unrecorded(sent), cut: None, occurrence: 0 };
         };
         let mut splice = None;
         let in_transaction = follows || self.unsynced || self.status != b'I';
@@ -253,7 +285,11 @@ impl Link {
                 Decision::CutBefore => cut = Some(entered.slot),
             }
         }
-        Considered { statement: Statement::recorded(entered.slot, sent, splice), cut }
+        if let Some(wrap) = &mut self.wrap {
+            wrap.enters(entered.slot, entered.occurrence);
+        }
+        let statement = Statement::recorded(entered.slot, sent, splice);
+        Considered { statement, cut, occurrence: entered.occurrence }
     }
 
     /// Ends the run before what was just looked at.

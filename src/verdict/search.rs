@@ -271,6 +271,7 @@ mod tests {
             sqlstate: sqlstate.map(SqlState::new),
             message: None,
             in_transaction,
+            locks: Vec::new(),
         }
     }
 

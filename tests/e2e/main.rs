@@ -16,6 +16,7 @@ mod doctor;
 mod drift;
 mod dumps;
 mod formats;
+mod hazards;
 mod leftovers;
 mod mistakes;
 mod original;
@@ -53,6 +54,7 @@ fn main() -> std::process::ExitCode {
         clones::TESTS,
         demo::TESTS,
         drift::TESTS,
+        hazards::TESTS,
         leftovers::TESTS,
         reports::TESTS,
         mistakes::TESTS,

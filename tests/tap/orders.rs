@@ -49,7 +49,7 @@ fn skipping(word: &'static str, recording: Option<&Recording>) -> Orders {
                 Decision::Pass
             }
         })),
-        boundary: None,
+        ..Orders::default()
     }
 }
 
@@ -246,7 +246,7 @@ async fn cuts_before_a_statement(stage: Stage) {
             true => Decision::CutBefore,
             false => Decision::Pass,
         })),
-        boundary: None,
+        ..Orders::default()
     };
     stage.begin(orders());
     let script = "CREATE TABLE kept (a int);\nBEGIN;\nCREATE TABLE lost (a int);\nCREATE TABLE cut (a int);\nCOMMIT;\n";
@@ -288,7 +288,7 @@ fn between<F>(reached: F) -> Orders
 where
     F: Fn(At) -> BoxFuture<'static, Next> + Send + Sync + 'static,
 {
-    Orders { decide: None, boundary: Some(Arc::new(Between(reached))) }
+    Orders { boundary: Some(Arc::new(Between(reached))), ..Orders::default() }
 }
 
 fn cut_after(index: u32) -> Orders {

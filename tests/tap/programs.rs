@@ -306,7 +306,7 @@ impl Boundary for Asks {
 async fn psycopg_with_boundaries(stage: Stage) {
     let python = python().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tap/application.py");
-    stage.begin(Orders { decide: None, boundary: Some(std::sync::Arc::new(Asks)) });
+    stage.begin(Orders { boundary: Some(std::sync::Arc::new(Asks)), ..Orders::default() });
     let output = stage.program(python.to_str().unwrap()).arg(script).output().await.unwrap();
     // It may say that it ignores errors of a pipeline that was given up, as it does without the tap.
     assert!(output.status.success(), "{}", text(&output.stderr));

@@ -4,11 +4,13 @@ use std::any::Any;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::{Output, Stdio};
+use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tempfile::TempDir;
 use thirdrun::identifiers::DatabaseName;
 use thirdrun::postgres::{Endpoint, Server, Session};
-use thirdrun::tap::{Orders, Recording, Seen, Tap};
+use thirdrun::tap::{At, Boundary, Next, Orders, Recording, Seen, Tap};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixListener;
 use tokio::process::Command;
@@ -41,6 +43,8 @@ pub struct Stage {
     pub database: DatabaseName,
     pub tap: Tap,
     pub directory: TempDir,
+    /// Runs without a boundary of their own are held open after each statement.
+    pub held: bool,
 }
 
 impl Stage {
@@ -52,7 +56,7 @@ impl Stage {
         let directory = tempfile::tempdir().unwrap();
         let tap = Tap::new(server.endpoint.clone());
         tap.serve_unix(UnixListener::bind(directory.path().join(".s.PGSQL.5432")).unwrap());
-        Self { server, database: DatabaseName::new(database), tap, directory }
+        Self { server, database: DatabaseName::new(database), tap, directory, held: false }
     }
 
     /// Past the tap.
@@ -121,7 +125,11 @@ impl Stage {
         path
     }
 
-    pub fn begin(&self, orders: Orders) {
+    pub fn begin(&self, mut orders: Orders) {
+        if self.held && orders.boundary.is_none() {
+            let boundary: Arc<dyn Boundary> = Arc::new(Looks);
+            (orders.hold, orders.boundary) = (true, Some(boundary));
+        }
         self.tap.begin(orders, Instant::now());
     }
 
@@ -138,6 +146,22 @@ impl Stage {
             .unwrap();
         tokio::spawn(connection);
         client
+    }
+}
+
+/// Looks at the locks at every boundary.
+struct Looks;
+
+impl Boundary for Looks {
+    fn reached(&self, _at: At) -> BoxFuture<'_, Next> {
+        Box::pin(std::future::ready(Next::Go))
+    }
+
+    fn held<'a>(&'a self, at: &'a At) -> BoxFuture<'a, Next> {
+        Box::pin(async {
+            at.ask("SELECT count(*) FROM pg_catalog.pg_locks").await.unwrap();
+            Next::Go
+        })
     }
 }
 

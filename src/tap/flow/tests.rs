@@ -177,7 +177,7 @@ async fn orders_survive_a_hostile_conversation() {
             1 => Decision::Skip(None),
             _ => Decision::Skip(Some(messages(&[(b'E', b"C42501\0\0")]).into())),
         };
-        tap.begin(Orders { decide: Some(std::sync::Arc::new(decide)), boundary: None }, Instant::now());
+        tap.begin(Orders { decide: Some(std::sync::Arc::new(decide)), ..Orders::default() }, Instant::now());
         let mut link = link(&tap);
         for (mut client, mut server) in conversation() {
             for bytes in [&mut client, &mut server] {
