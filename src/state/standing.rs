@@ -6,7 +6,7 @@ mod owners;
 use std::collections::BTreeSet;
 
 use super::series::{capacity, capacity_words, moment};
-use super::snapshot::Snapshot;
+use super::snapshot::{Settings, Snapshot};
 use crate::identifiers::{RoleName, quote_literal, written_identifier};
 use crate::observations::{Needs, Oddity, OddityKind, Standing};
 
@@ -107,8 +107,13 @@ fn left(state: &Snapshot) -> Vec<Oddity> {
 fn not_in_force(before: &Snapshot, after: &Snapshot) -> Vec<Oddity> {
     let (was, is) = (&before.settings, &after.settings);
     let names: BTreeSet<_> = was.files.keys().chain(is.files.keys()).collect();
+    let value =
+        |settings: &Settings, name: &String| settings.files.get(name).map(|setting| setting.value.clone());
     let pending = names.into_iter().filter(|name| {
-        was.files.get(*name) != is.files.get(*name) && was.in_force.get(*name) == is.in_force.get(*name)
+        let now = value(is, name);
+        now != value(was, name)
+            && was.in_force.get(*name) == is.in_force.get(*name)
+            && (now.is_none() || now.as_ref() != is.in_force.get(*name))
     });
     pending
         .map(|name| Oddity {

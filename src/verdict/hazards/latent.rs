@@ -13,17 +13,32 @@ use crate::verdict::explain::list;
 /// How soon a date must be that the script has not set itself: 90 days.
 const SOON: i64 = 90 * 86_400;
 
+/// Hazards of one kind that are told one by one.
+const ALIKE: usize = 3;
+
 /// The hazards that were found.
 pub(super) fn found(rehearsal: &Rehearsal) -> Vec<Hazard> {
     let Some(standing) = &rehearsal.course.standing else { return Vec::new() };
-    let mut found: Vec<Hazard> = standing
-        .oddities
-        .iter()
-        .filter_map(|oddity| {
-            let about = |change: &Change| oddity.new && change.object == oddity.object;
-            Some(hazard(rehearsal, message(rehearsal, standing, oddity)?, about))
-        })
-        .collect();
+    let mut found: Vec<Hazard> = Vec::new();
+    let mut kinds: Vec<OddityKind> = standing.oddities.iter().map(|oddity| oddity.kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    for kind in kinds {
+        let of_kind = standing.oddities.iter().filter(|oddity| oddity.kind == kind);
+        let mut told: Vec<Hazard> = of_kind
+            .filter_map(|oddity| {
+                let about = |change: &Change| oddity.new && change.object == oddity.object;
+                Some(hazard(rehearsal, message(rehearsal, standing, oddity)?, about))
+            })
+            .collect();
+        // What holds for a partitioned table holds for each of its partitions.
+        let more = told.len().saturating_sub(ALIKE);
+        told.truncate(ALIKE);
+        if let Some(last) = told.last_mut().filter(|_| more > 0) {
+            last.message.push_str(&format!("; so it is with {more} more"));
+        }
+        found.extend(told);
+    }
     for (kind, change) in [
         (OddityKind::TransactionLeft, ChangeKind::TransactionLeftOpen),
         (OddityKind::SessionOfNobody, ChangeKind::SessionLeft),
@@ -251,8 +266,8 @@ fn limit(rehearsal: &Rehearsal, standing: &Standing, oddity: &Oddity) -> Option<
     };
     let use_or_uses = if workers.len() == 1 { "uses" } else { "together use" };
     Some(format!(
-        "{what}, but {} {use_or_uses} {needed} connections at the same time, that of a deploy's new session among them: \
-         whoever comes last is refused (53300)",
+        "{what}, but {} {use_or_uses} up to {needed} connections at the same time, as when they are deployed anew: whoever \
+         comes last is refused (53300)",
         named(&workers),
     ))
 }

@@ -86,7 +86,9 @@ fn a_date_that_did_no_harm_when_it_was_tried_is_not_told() {
 #[test]
 fn limits_are_told_when_they_are_below_what_is_needed() {
     let limit = |role, limit, new| about(OddityKind::RoleLimit, role, limit, new);
-    assert!(told(limit("svc", 1, false), true)[0].contains("has CONNECTION LIMIT 1, but reader uses 2"));
+    assert!(
+        told(limit("svc", 1, false), true)[0].contains("has CONNECTION LIMIT 1, but reader uses up to 2")
+    );
     assert!(told(limit("svc", 2, true), true).is_empty());
     assert!(told(limit("other", 0, true), true).is_empty());
     assert!(told(limit("svc", 1, true), false).is_empty());
@@ -98,4 +100,15 @@ fn what_was_left_halfway_before_is_not_told() {
         assert_eq!(told(about(OddityKind::InvalidIndex, "x", 0, new), true).len(), count);
         assert_eq!(told(about(OddityKind::ReplicationSlot, "x", 0, new), true).len(), count);
     }
+}
+
+#[test]
+fn many_of_a_kind_are_told_by_a_few() {
+    let mut seen = rehearsal(about(OddityKind::UnvalidatedConstraint, "x", 0, true), true);
+    let standing = seen.course.standing.as_mut().unwrap();
+    let one = standing.oddities[0].clone();
+    standing.oddities = vec![one; 10];
+    let told = found(&seen);
+    assert_eq!(told.len(), 3);
+    assert!(told[2].message.ends_with("so it is with 7 more"));
 }
