@@ -132,10 +132,11 @@ fn a_session_that_holds_a_lock(backend: Backend) -> Result<(), Failed> {
     rehearsed(
         backend,
         &Mistake {
-            // It goes on when the other one has the lock.
+            // It goes on when the other one has the lock, or does not come.
             script: "\\! psql -Xqc 'BEGIN; LOCK TABLE public.orders; SELECT pg_sleep(600)' >/dev/null 2>&1 &\n\
-                     DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted \
-                     AND relation = 'public.orders'::regclass) LOOP PERFORM pg_sleep(0.01); END LOOP; END $$;\n",
+                     DO $$ BEGIN FOR i IN 1..500 LOOP EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE \
+                     mode = 'AccessExclusiveLock' AND granted AND relation = 'public.orders'::regclass); \
+                     PERFORM pg_sleep(0.01); END LOOP; END $$;\n",
             timeout: 0.5,
             guilty: "SELECT pg_sleep(600)",
             said: "That session holds AccessExclusiveLock on table public.orders.",

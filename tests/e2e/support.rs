@@ -196,9 +196,23 @@ pub fn thirdrun() -> Command {
     command
 }
 
-/// Runs a command to its end.
+/// How long a command may take: a test fails that hangs, and the others go on.
+const DEADLINE: Duration = Duration::from_secs(600);
+
+/// Runs a command to its end, or interrupts it at the deadline.
 pub fn finish(command: &mut Command) -> Outcome {
-    let output = command.output().expect("the binary starts");
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    let process = rustix::process::Pid::from_child(&child);
+    let (ended, waits) = std::sync::mpsc::channel::<()>();
+    let guard = std::thread::spawn(move || {
+        if waits.recv_timeout(DEADLINE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            // It may have ended just now.
+            let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
+        }
+    });
+    let output = child.wait_with_output().expect("it can be waited for");
+    drop(ended);
+    guard.join().expect("the guard does not panic");
     Outcome {
         code: output.status.code(),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -118,7 +118,12 @@ pub(super) async fn start(
     let docker = docker.clone();
     let made = make(scope, async move {
         let created = docker.create_container(Some(options), body).await?;
-        if let Err(error) = docker.start_container(&created.id, None).await {
+        let mut started = docker.start_container(&created.id, None).await;
+        if started.as_ref().is_err_and(is_of_engine) {
+            // Nothing of it has run yet. A busy machine now and then loses a process that the runtime begins with.
+            started = docker.start_container(&created.id, None).await;
+        }
+        if let Err(error) = started {
             // Nobody else knows of it yet.
             remove_one(&docker, &created.id).await;
             return Err(error);
@@ -126,6 +131,11 @@ pub(super) async fn start(
         Ok(created.id)
     });
     made.await.map_err(|error| elsewhere(scope, error))
+}
+
+/// Whether an error is the engine's own, and not one of what was asked for.
+fn is_of_engine(error: &bollard::errors::Error) -> bool {
+    matches!(error, bollard::errors::Error::DockerResponseServerError { status_code: 500.., .. })
 }
 
 /// An engine has no code of its own for a directory that it does not have. What it says then names it, and with
