@@ -11,12 +11,14 @@ mod lock;
 mod replay;
 mod rows;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 pub use change::{Change, ChangeKind, undo};
 pub use course::{Contents, Course, Measure, Needs, Oddity, OddityKind, Reading, Series, Standing};
 pub use lock::{Lock, LockMode};
-pub use replay::{Edit, Experiment, OWN_PASSWORD, Replay, Stopped, Trial};
+pub use replay::{Edit, Experiment, Held, OWN_PASSWORD, Replay, Stander, Stopped, Trial};
 pub use rows::RowsChanged;
 
 use crate::identifiers::{RoleName, RunNumber, SqlState, WorkerName};
@@ -40,6 +42,18 @@ pub struct Rehearsal {
     /// How the state went from run to run.
     #[serde(default)]
     pub course: Course,
+    /// How large the tables are in the database that the clone is one of, by name, where that was captured.
+    #[serde(default)]
+    pub sizes: BTreeMap<String, TableSize>,
+}
+
+/// How large a table is, as its server's statistics have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableSize {
+    /// Its rows; none where nobody has counted them yet.
+    pub rows: Option<u64>,
+    /// Bytes of the table without its indexes.
+    pub bytes: u64,
 }
 
 /// How the sandbox was had.
@@ -307,6 +321,12 @@ pub struct Statement {
     /// The locks that it took on what is the user's, as a copy of the run showed.
     #[serde(default)]
     pub locks: Vec<Lock>,
+    /// Tables that it read from one end to the other, of those that were there before the run.
+    #[serde(default)]
+    pub scans: Vec<String>,
+    /// Tables that it wrote anew as a whole, of those that were there before the run.
+    #[serde(default)]
+    pub rewrites: Vec<String>,
 }
 
 /// How a process ended.

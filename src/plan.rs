@@ -8,6 +8,7 @@ mod error;
 mod file;
 mod hazards;
 mod read;
+mod sizes;
 mod values;
 mod workers;
 

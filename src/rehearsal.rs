@@ -1,14 +1,15 @@
 //! One rehearsal from its plan to its observations: THE pipeline, the only place that sees every stage.
 
+mod ask;
 mod clone;
 mod course;
 mod denied;
 mod inquiry;
 mod locks;
+mod pauses;
 mod replay;
 mod rows;
 mod stage;
-mod stops;
 mod trace;
 
 use tokio::sync::mpsc;
@@ -52,6 +53,7 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
         runs: Vec::new(),
         replays: Vec::new(),
         course: Course::default(),
+        sizes: plan.sizes.clone(),
     };
     if !rehearsal.baseline.iter().all(WorkerObservation::works) {
         return Ok(Rehearsed { observations: rehearsal, sandbox: stage.strike().await });
@@ -82,6 +84,9 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
     }
     if plan.hazards.crash_points.now(is_broken(&rehearsal)) {
         rehearsal = inquire(plan, rehearsal, &recordings, scope, progress, verdict::of_crash_points).await?;
+    }
+    if plan.hazards.held_locks.now(is_broken(&rehearsal)) {
+        rehearsal = inquire(plan, rehearsal, &recordings, scope, progress, verdict::of_held_locks).await?;
     }
     if plan.replay {
         rehearsal = inquire(plan, rehearsal, &recordings, scope, progress, verdict::of_latent).await?;
@@ -138,7 +143,7 @@ async fn made(
     Ok(runs)
 }
 
-/// Tells of each statement the locks that it took in the trace, and ties each change to the statement that made it
+/// Tells of each statement what it locked and went through in the trace, and ties each change to the statement that made it
 /// there, or that was the last to change the same thing.
 fn attribute(runs: &mut [RunObservation], traced: Traced) {
     for trace::TracedRun { run: number, changes: traced, statements } in traced {
@@ -147,6 +152,8 @@ fn attribute(runs: &mut [RunObservation], traced: Traced) {
             let same = statements.iter().find(|one| one.index == statement.index && one.sql == statement.sql);
             if let Some(same) = same {
                 statement.locks.clone_from(&same.locks);
+                statement.scans.clone_from(&same.scans);
+                statement.rewrites.clone_from(&same.rewrites);
             }
         }
         for change in &mut run.changes {

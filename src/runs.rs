@@ -153,6 +153,8 @@ pub fn statements(spec: &RunSpec, recording: &Recording) -> Vec<Statement> {
             message: seen.message.clone(),
             in_transaction: seen.in_transaction,
             locks: Vec::new(),
+            scans: Vec::new(),
+            rewrites: Vec::new(),
         }
     };
     recording.statements.iter().map(statement).collect()

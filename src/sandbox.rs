@@ -424,8 +424,13 @@ async fn start_backend(
 
 /// Whether event triggers can fire at login: from version 17 on (its manual, 38.1).
 fn has_login_triggers(version: &str) -> bool {
-    let major = version.split(|c: char| !c.is_ascii_digit()).next();
-    major.and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 17)
+    major(version) >= 17
+}
+
+/// The major version of a version such as `17.6` or `18beta1`; 0 where there is none.
+pub fn major(version: &str) -> u32 {
+    let digits = version.split(|c: char| !c.is_ascii_digit()).next();
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or_default()
 }
 
 async fn server_version(session: &Session) -> Result<String, SandboxError> {

@@ -6,6 +6,7 @@
 mod crew;
 mod iteration;
 mod spec;
+mod standing;
 mod worker;
 
 pub use crew::{Crew, Shift, Tally};

@@ -36,7 +36,10 @@ fn write_all(text: &mut String, captured: &Captured, facts: &Facts) -> std::fmt:
     for note in &captured.notes {
         writeln!(text, "#\n# Note: {}", wrapped(&line(note)))?;
     }
-    writeln!(text, "\n[clone]\nschema   = \"schema.sql\"\nroles    = \"roles.sql\"")?;
+    writeln!(
+        text,
+        "\n[clone]\nschema   = \"schema.sql\"\nroles    = \"roles.sql\"\nsizes    = \"sizes.json\""
+    )?;
     writeln!(text, "database = {}\npostgres = \"{}\"", string(&server.database), server.major())?;
     if !server.settings.is_empty() {
         let settings: Vec<_> = server

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{RowsChanged, WorkerObservation};
-use crate::identifiers::RunNumber;
+use super::{Lock, RowsChanged, WorkerObservation};
+use crate::identifiers::{RunNumber, WorkerName};
 
 /// A replay of a rehearsal up to one run, of which something is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct Experiment {
     /// Statements of the last run after which it is stopped, between two transactions, until every worker has been tried.
     #[serde(default)]
     pub stops: Vec<u32>,
+    /// Statements of the last run after which it is held with its transaction open, until every worker stands or passes.
+    #[serde(default)]
+    pub held: Vec<u32>,
     /// Statements that are tried one after another when it has ended, until every worker of `mends` works.
     pub repairs: Vec<Vec<String>>,
 }
@@ -28,7 +31,15 @@ pub struct Experiment {
 impl Experiment {
     /// A run of which only so much is carried out.
     pub fn of(run: RunNumber, edit: Edit) -> Self {
-        Self { run, edit, rerun: false, rows_around: None, stops: Vec::new(), repairs: Vec::new() }
+        Self {
+            run,
+            edit,
+            rerun: false,
+            rows_around: None,
+            stops: Vec::new(),
+            held: Vec::new(),
+            repairs: Vec::new(),
+        }
     }
 }
 
@@ -62,6 +73,9 @@ pub struct Replay {
     /// Every worker at each stop that was reached.
     #[serde(default)]
     pub stopped: Vec<Stopped>,
+    /// Who stood at each point at which it was held.
+    #[serde(default)]
+    pub held: Vec<Held>,
     /// What became of them after each repair, in the order in which they were tried.
     pub trials: Vec<Trial>,
 }
@@ -73,6 +87,24 @@ pub struct Stopped {
     pub after: u32,
     /// Every worker.
     pub workers: Vec<WorkerObservation>,
+}
+
+/// Who stood while a run was held with its transaction open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// After this statement.
+    pub after: u32,
+    /// The workers that stood, in the file's order.
+    pub standers: Vec<Stander>,
+}
+
+/// A worker that waited for a lock of the script's, and would have as long as it was held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stander {
+    /// Its name.
+    pub worker: WorkerName,
+    /// The lock that it asked for; none where it waited for a row that the script had written.
+    pub asked: Option<Lock>,
 }
 
 /// What stands in a repair where the password belongs that a role's workers log in with: passwords are never told. It

@@ -11,10 +11,12 @@ use super::error::{PlanError, Source};
 use super::file::{Extensions, RehearsalFile, RunEntry};
 use super::hazards::{self, HazardName, Hazards};
 use super::read::{self, dump};
+use super::sizes;
 use super::values::{OneOrMany, Setting};
 use super::workers::{passwords, workers};
 use crate::dump::{Content, DumpError, DumpFile};
 use crate::identifiers::{DatabaseName, RoleName, RunNumber, WorkerName};
+use crate::observations::TableSize;
 use crate::runs::RunSpec;
 use crate::sandbox::{BackendChoice, SandboxPlan};
 use crate::seed::rows::RowsPlan;
@@ -73,6 +75,8 @@ pub struct Plan {
     pub replay: bool,
     /// Which hazards are looked for.
     pub hazards: Hazards,
+    /// How large the tables of the original are, by name, where that is known.
+    pub sizes: BTreeMap<String, TableSize>,
     places: Places,
 }
 
@@ -204,7 +208,25 @@ impl Builder<'_> {
         };
         let (cache, replay) = (!overrides.no_cache, !overrides.no_replay);
         let hazards = hazards::chosen(&overrides.hazards, &file.hazards, replay);
-        Ok(Plan { sandbox, seed, cache, workers, runs, sure, replay, hazards, places })
+        Ok(Plan { sandbox, seed, cache, workers, runs, sure, replay, hazards, sizes: self.sizes()?, places })
+    }
+
+    /// The sizes that the file names, else those beside it that were captured with its schema.
+    fn sizes(&self) -> Result<BTreeMap<String, TableSize>, PlanError> {
+        if let Some(stated) = &self.file.clone.sizes {
+            let full = self.base.join(stated.as_ref());
+            if !full.exists() {
+                return Err(self.source.at(
+                    stated.span(),
+                    format!("there is no file {}", full.display()),
+                    "paths are relative to the rehearsal file",
+                ));
+            }
+            return sizes::read(&full, &short(&full, self.directory));
+        }
+        let full = self.base.join(sizes::FILE_NAME);
+        let beside = self.overrides.schema.is_empty() && full.exists();
+        if beside { sizes::read(&full, &short(&full, self.directory)) } else { Ok(BTreeMap::new()) }
     }
 
     /// The dumps that a flag names, else the file, else the default where it exists.

@@ -59,6 +59,9 @@ pub struct CloneSection {
     pub roles: Option<Spanned<OneOrMany<PathBuf>>>,
     /// The clone's database. Default: the dump's own name, else app.
     pub database: Option<String>,
+    /// How large the tables are in production, as `thirdrun capture` writes it. Default: sizes.json where there is one.
+    #[schemars(with = "Option<PathBuf>")]
+    pub sizes: Option<Spanned<PathBuf>>,
     /// Major version of PostgreSQL. Default: the one that the dump says it came from.
     #[schemars(with = "Option<TextOrNumber>")]
     pub postgres: Option<Spanned<TextOrNumber>>,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::ask::ask;
 use super::trace;
 use crate::identifiers::{RoleName, RunNumber, quote_literal};
 use crate::observations::{Change, Contents, Course, Needs};
@@ -101,13 +102,7 @@ fn needs(workers: &[WorkerSpec]) -> Needs {
 
 /// Where sequences are now.
 pub(super) async fn positions(server: &Server, login: &Login) -> Positions {
-    let read = async {
-        let session = Session::open(&server.endpoint, login).await?;
-        let rows = session.ask(state::POSITIONS).await;
-        session.close().await;
-        rows
-    };
-    let rows: Result<Vec<_>, QueryFailure> = read.await;
+    let rows = ask(server, login, async |session| session.ask(state::POSITIONS).await).await;
     let number = |row: &[Option<String>]| {
         let text = |at: usize| row.get(at).and_then(Option::as_deref);
         Some((text(0)?.parse().ok()?, text(1)?.parse().ok()?))
@@ -128,14 +123,8 @@ pub(super) async fn contents(
     if names.is_empty() {
         return Vec::new();
     }
-    let read = async {
-        let session = Session::open(&server.endpoint, login).await?;
-        let found = read_contents(&session, names).await;
-        session.close().await;
-        found
-    };
-    let found = tokio::time::timeout(trace::ANSWER, read).await;
-    found.ok().and_then(Result::ok).unwrap_or_default()
+    let found = ask(server, login, async |session| read_contents(session, names).await).await;
+    found.unwrap_or_default()
 }
 
 async fn read_contents(

@@ -1,8 +1,9 @@
 //! Which objects workers were denied: an error message gives a name without its schema.
 
+use super::ask::ask;
 use crate::identifiers::{WorkerName, quote_literal};
 use crate::observations::{Denied, WorkerObservation};
-use crate::postgres::{Login, Server, Session};
+use crate::postgres::{Login, Server};
 use crate::state::Ask as _;
 
 /// SQLSTATE `insufficient_privilege`.
@@ -50,14 +51,17 @@ pub(super) async fn denied(workers: &[WorkerObservation], server: &Server, login
     if said.is_empty() {
         return Vec::new();
     }
-    let Ok(session) = Session::open(&server.endpoint, login).await else { return Vec::new() };
     let mut denied = Vec::new();
-    for (worker, query) in said {
-        for row in session.ask(&query).await.unwrap_or_default() {
-            let object = row.into_iter().next().flatten();
-            denied.extend(object.map(|object| Denied { worker: worker.clone(), object }));
+    // What was answered until then is worth keeping.
+    let _ = ask(server, login, async |session| {
+        for (worker, query) in said {
+            for row in session.ask(&query).await.unwrap_or_default() {
+                let object = row.into_iter().next().flatten();
+                denied.extend(object.map(|object| Denied { worker: worker.clone(), object }));
+            }
         }
-    }
-    session.close().await;
+        Ok(())
+    })
+    .await;
     denied
 }

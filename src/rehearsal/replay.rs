@@ -49,10 +49,15 @@ impl<'a> Replayer<'a> {
         if !baseline.iter().all(WorkerObservation::works) {
             return Ok(None);
         }
-        let (mut workers, mut rows, mut stopped) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut workers, mut rows) = (Vec::new(), Vec::new());
+        let (mut stopped, mut held) = (Vec::new(), Vec::new());
         for spec in self.plan.runs.iter().take_while(|spec| spec.number <= experiment.run) {
             if spec.number == experiment.run && !experiment.stops.is_empty() {
                 stopped = stage.stopped(spec, &experiment.stops).await?;
+                break;
+            }
+            if spec.number == experiment.run && !experiment.held.is_empty() {
+                held = stage.held(spec, &experiment.held).await?;
                 break;
             }
             let known = self.known.iter().find(|known| known.run == spec.number);
@@ -83,7 +88,7 @@ impl<'a> Replayer<'a> {
             trials.push(Trial { sql: sql.clone(), error, workers: stage.check().await });
         }
         stage.strike().await;
-        Ok(Some(Replay { experiment, workers, rerun, rows, stopped, trials }))
+        Ok(Some(Replay { experiment, workers, rerun, rows, stopped, held, trials }))
     }
 }
 

@@ -2,15 +2,13 @@
 
 use tokio::sync::Mutex;
 
+use super::ask::ask;
 use super::trace::Inside;
 use crate::observations::RowsChanged;
-use crate::postgres::{Login, QueryFailure, Server, Session};
+use crate::postgres::{Login, QueryFailure, Server};
 use crate::programs::BoxFuture;
 use crate::state::Contents;
 use crate::tap::{At, Boundary, Next};
-
-/// How long reading may take: somebody may hold a lock.
-const PATIENCE: &str = "SET statement_timeout = '10s'";
 
 /// What a transaction begins with before it looks at anything.
 const BEGINS: [&str; 3] = ["BEGIN", "START TRANSACTION", "SET"];
@@ -54,14 +52,7 @@ impl Around {
     }
 
     async fn outside(&self, before: Option<&Contents>) -> Result<Contents, QueryFailure> {
-        let session = Session::open(&self.server.endpoint, &self.login).await?;
-        let read = async {
-            session.run(PATIENCE).await?;
-            Contents::read(&session, before).await
-        };
-        let read = read.await;
-        session.close().await;
-        read
+        ask(&self.server, &self.login, async |session| Contents::read(session, before).await).await
     }
 
     async fn read(&self, at: &At, before: Option<&Contents>) -> Option<Contents> {

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ask::ask;
 use super::clone::{self, Ready};
 use super::course::{self, Positions};
 use crate::failure::{Exit, Failure};
 use crate::identifiers::{RoleName, RunNumber, Secret, WorkerName, quote_literal, written_identifier};
 use crate::observations::{CloneFacts, Denied, OWN_PASSWORD, RunObservation, WorkerObservation};
 use crate::plan::Plan;
-use crate::postgres::{Login, QueryFailure, Session};
+use crate::postgres::{Login, QueryFailure};
 use crate::programs::Place;
 use crate::progress::{Phase, Progress};
 use crate::runs::{self, Arrivals, RunSpec, Waits};
@@ -31,6 +32,9 @@ const AGAIN: Duration = Duration::from_secs(10);
 const HEAD_START: Duration = Duration::from_millis(200);
 /// How long a script has the server to itself at most: one of many quick statements meets the workers, too.
 const LONGEST_START: Duration = Duration::from_secs(1);
+
+/// How long one statement of a repair may take: less than [`super::ask::ANSWER`].
+const PATIENCE: &str = "SET statement_timeout = '8s'";
 
 /// A sandbox with the clone in it, workers that have sessions, and the tap.
 pub(super) struct Stage<'a> {
@@ -217,16 +221,15 @@ impl<'a> Stage<'a> {
 
     /// Carries out statements as thirdrun's own superuser, in the clone's database.
     pub(super) async fn carry_out(&self, statements: &[String]) -> Result<(), QueryFailure> {
-        let session = Session::open(&self.sandbox.server().endpoint, &self.superuser()).await?;
-        let mut result = Ok(());
-        for statement in statements {
-            result = session.run(&self.with_password(statement)).await.map(drop);
-            if result.is_err() {
-                break;
+        ask(self.sandbox.server(), &self.superuser(), async |session| {
+            // What waits for a lock shall not get it later, when something else is tried.
+            session.run(PATIENCE).await?;
+            for statement in statements {
+                session.run(&self.with_password(statement)).await?;
             }
-        }
-        session.close().await;
-        result
+            Ok(())
+        })
+        .await
     }
 
     /// A statement with the password of the role that it names, where one is asked for.

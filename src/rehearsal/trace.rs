@@ -5,26 +5,23 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc};
 
-use super::locks::Locks;
+use super::ask::ask;
+use super::locks::{Locks, Taken};
 use super::stage::{Set, Stage};
 use crate::dump::split;
 use crate::failure::Failure;
 use crate::identifiers::RunNumber;
-use crate::observations::{Lock, Statement};
+use crate::observations::Statement;
 use crate::plan::Plan;
-use crate::postgres::{Login, QueryFailure, Server, Session};
+use crate::postgres::{Login, QueryFailure, Server};
 use crate::programs::BoxFuture;
 use crate::progress::Progress;
-use crate::sandbox::Scope;
+use crate::sandbox::{self, Scope};
 use crate::state::{self, Ask, Change, Snapshot, Watcher};
 use crate::tap::{At, Boundary, Next, Orders};
-
-/// How long a server may take to tell its state: one that was stopped takes connections and says nothing.
-pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
 /// The runs that were traced, in order.
 pub(super) type Traced = Vec<TracedRun>;
@@ -34,7 +31,7 @@ pub(super) struct TracedRun {
     pub(super) run: RunNumber,
     /// The changes that they made, in order.
     pub(super) changes: Vec<Change>,
-    /// The statements as the copy saw them, with the locks that they took.
+    /// The statements as the copy saw them, with what they locked and went through.
     pub(super) statements: Vec<Statement>,
 }
 
@@ -66,6 +63,7 @@ async fn runs(
     let Set { mut stage, .. } = Stage::set(&plan, scope, &progress).await?;
     let server = stage.sandbox.server().clone();
     let login = server.superuser_login(&plan.seed.database);
+    let major = sandbox::major(&stage.sandbox.facts().postgres);
     let mut watcher = Watcher::new(stage.known_applications());
     let mut last = refreshed(&mut watcher, &server, &login).await;
     while let Some(number) = wanted.recv().await {
@@ -81,7 +79,7 @@ async fn runs(
                 changes: Vec::new(),
                 unread: Vec::new(),
             }),
-            locks: Locks::new(server.clone()),
+            locks: Locks::new(server.clone(), &login, major).await,
             taken: Mutex::default(),
         });
         let boundary = Arc::clone(&reader) as Arc<dyn Boundary>;
@@ -91,7 +89,9 @@ async fn runs(
         let mut taken = reader.taken.lock().await;
         let mut statements = run.result.statements;
         for statement in &mut statements {
-            statement.locks = taken.remove(&statement.index).unwrap_or_default();
+            let taken = taken.remove(&statement.index).unwrap_or_default();
+            (statement.locks, statement.scans, statement.rewrites) =
+                (taken.locks, taken.scans, taken.rewrites);
         }
         traced.push(TracedRun { run: number, changes: std::mem::take(&mut seen.changes), statements });
         watcher = seen.committed.clone();
@@ -102,22 +102,13 @@ async fn runs(
     Ok(())
 }
 
-/// Reads the state on a session of thirdrun's own, which does not stay: a script may want to drop the database.
+/// Reads the state.
 pub(super) async fn refreshed(
     watcher: &mut Watcher,
     server: &Server,
     login: &Login,
 ) -> Result<Arc<Snapshot>, QueryFailure> {
-    let read = async {
-        let session = Session::open(&server.endpoint, login).await?;
-        let snapshot = watcher.refresh(&session, false).await;
-        session.close().await;
-        snapshot
-    };
-    match tokio::time::timeout(ANSWER, read).await {
-        Ok(snapshot) => snapshot,
-        Err(_) => Err(QueryFailure::silent()),
-    }
+    ask(server, login, async |session| watcher.refresh(session, false).await).await
 }
 
 /// What changed, and what roles can no longer do, or can do now.
@@ -134,7 +125,7 @@ struct Reader {
     seen: Mutex<Seen>,
     locks: Locks,
     /// By the statement.
-    taken: Mutex<HashMap<u32, Vec<Lock>>>,
+    taken: Mutex<HashMap<u32, Taken>>,
 }
 
 struct Seen {
@@ -152,7 +143,7 @@ impl Boundary for Reader {
     fn reached(&self, at: At) -> BoxFuture<'_, Next> {
         Box::pin(async move {
             if at.status != b'T' {
-                self.locks.released(at.backend).await;
+                self.locks.released(&at).await;
             }
             let unread = self.seen.lock().await.unread.iter().any(|(_, other)| *other == at.connection);
             if changes_something(&at) || unread {
@@ -166,7 +157,7 @@ impl Boundary for Reader {
     fn held<'a>(&'a self, at: &'a At) -> BoxFuture<'a, Next> {
         Box::pin(async move {
             // Where they cannot be read, none are told.
-            if let Ok((_, taken)) = self.locks.at(at).await {
+            if let Ok(taken) = self.locks.at(at).await {
                 self.taken.lock().await.insert(at.index, taken);
             }
             Next::Go

@@ -126,6 +126,12 @@ pub struct StatementEntry {
     pub message: Option<String>,
     /// The locks that it took on what is the user's: of each object the strongest.
     pub locks: Vec<Lock>,
+    /// Tables that it read from one end to the other, of those that were there before the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scans: Vec<String>,
+    /// Tables that it wrote anew as a whole, of those that were there before the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rewrites: Vec<String>,
 }
 
 /// How a script ended.
@@ -316,6 +322,8 @@ fn statement_entry(statement: &Statement) -> StatementEntry {
         sqlstate: statement.sqlstate.clone(),
         message: statement.message.clone(),
         locks: statement.locks.clone(),
+        scans: statement.scans.clone(),
+        rewrites: statement.rewrites.clone(),
     }
 }
 

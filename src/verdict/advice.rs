@@ -69,8 +69,7 @@ pub(super) fn advice(
 
 impl Case<'_> {
     fn says(&self, wanted: &[&str]) -> bool {
-        let wanted: Vec<&str> = wanted.to_vec();
-        self.words.windows(wanted.len()).any(|words| words.iter().eq(wanted.iter()))
+        says(&self.words, wanted)
     }
 
     fn changed(&self, wanted: &[ChangeKind]) -> bool {
@@ -84,8 +83,13 @@ impl Case<'_> {
     }
 }
 
+/// Whether these words stand there one after the other.
+fn says(words: &[String], wanted: &[&str]) -> bool {
+    words.windows(wanted.len()).any(|words| words.iter().eq(wanted.iter()))
+}
+
 /// The words of a statement as the lexer sees them, but that what is quoted is one word of no meaning.
-fn words(sql: &str) -> Vec<String> {
+pub(super) fn words(sql: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut quoted = false;
     for (at, part) in sql.split(['\'', '"']).enumerate() {
@@ -118,15 +122,9 @@ fn locks(case: &Case) -> Option<&'static str> {
     if case.proof != Proof::WaitedForIt {
         return None;
     }
-    let concurrently = case.says(&["CONCURRENTLY"]);
-    if case.says(&["CREATE", "INDEX"]) || case.says(&["CREATE", "UNIQUE", "INDEX"]) || case.says(&["REINDEX"])
-    {
-        return (!concurrently).then_some(
-            "CONCURRENTLY, outside of a transaction: then writers go on while the index is built.",
-        );
-    }
-    if case.says(&["REFRESH", "MATERIALIZED", "VIEW"]) && !concurrently {
-        return Some("REFRESH MATERIALIZED VIEW CONCURRENTLY lets readers go on; it needs a unique index.");
+    let parallel = in_parallel(&case.words);
+    if parallel.is_some() {
+        return parallel;
     }
     let waited = case
         .run
@@ -139,21 +137,74 @@ fn locks(case: &Case) -> Option<&'static str> {
              behind it.",
         );
     }
-    if case.says(&["ADD", "CONSTRAINT"]) && !case.says(&["NOT", "VALID"]) {
-        return Some(
-            "ADD CONSTRAINT … NOT VALID, and VALIDATE CONSTRAINT in a statement of its own, which lets writers go on.",
-        );
-    }
-    if matches!(case.words.first().map(String::as_str), Some("UPDATE" | "DELETE" | "MERGE")) {
-        return Some(
-            "In batches, each in a transaction of its own: a row stays locked until its transaction ends.",
-        );
+    let shorter = shorter(&case.words);
+    if shorter.is_some() {
+        return shorter;
     }
     let own = |other: &&Statement| other.session == case.statement.session;
     let after =
         case.run.result.statements.iter().filter(own).filter(|other| other.index > case.statement.index);
     (case.statement.in_transaction && after.count() > 1).then_some(
         "COMMIT right after it: what it locks stays locked until its transaction ends, whatever else that does.",
+    )
+}
+
+/// How a statement is written that goes through a table, so that others need not stand behind it.
+pub(super) fn less_locking(sql: &str) -> Option<&'static str> {
+    let words = words(sql);
+    in_parallel(&words).or_else(|| shorter(&words))
+}
+
+/// What has a form that lets others go on meanwhile.
+fn in_parallel(words: &[String]) -> Option<&'static str> {
+    if says(words, &["CONCURRENTLY"]) {
+        return None;
+    }
+    if [&["CREATE", "INDEX"][..], &["CREATE", "UNIQUE", "INDEX"], &["REINDEX"]]
+        .iter()
+        .any(|form| says(words, form))
+    {
+        return Some("CONCURRENTLY, outside of a transaction: then writers go on while the index is built.");
+    }
+    says(words, &["REFRESH", "MATERIALIZED", "VIEW"])
+        .then_some("REFRESH MATERIALIZED VIEW CONCURRENTLY lets readers go on; it needs a unique index.")
+}
+
+/// What can be done in shorter parts.
+fn shorter(words: &[String]) -> Option<&'static str> {
+    if says(words, &["ADD", "CONSTRAINT"]) && !says(words, &["NOT", "VALID"]) {
+        return Some(
+            "ADD CONSTRAINT … NOT VALID, and VALIDATE CONSTRAINT in a statement of its own, which lets writers go on.",
+        );
+    }
+    if says(words, &["SET", "NOT", "NULL"]) {
+        return Some(
+            "ADD CONSTRAINT … CHECK (… IS NOT NULL) NOT VALID and VALIDATE CONSTRAINT, each in a transaction of its own, \
+             before it: then it need not look at the rows.",
+        );
+    }
+    let has = |word: &str| words.iter().any(|one| one == word);
+    let alters = says(words, &["ALTER", "TABLE"]);
+    if alters && has("ATTACH") {
+        return Some(
+            "A CHECK of the same bounds on the partition, NOT VALID and then validated, before it: then it need not look at \
+             the rows.",
+        );
+    }
+    if alters && has("ADD") && has("DEFAULT") {
+        return Some(
+            "ADD COLUMN without the default, SET DEFAULT after it, and the rows that are there in batches: then no statement \
+             goes through the whole table.",
+        );
+    }
+    if alters && has("TYPE") {
+        return Some(
+            "A new column beside the old one, filled in batches, that takes its name in the end: then no statement goes \
+             through the whole table.",
+        );
+    }
+    matches!(words.first().map(String::as_str), Some("UPDATE" | "DELETE" | "MERGE")).then_some(
+        "In batches, each in a transaction of its own: a row stays locked until its transaction ends.",
     )
 }
 

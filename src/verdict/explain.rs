@@ -14,6 +14,7 @@ use crate::observations::{
 };
 
 use super::Status;
+use super::advice;
 use super::cause::Cause;
 use super::repair::names;
 use super::rows::changed;
@@ -178,11 +179,20 @@ fn held(run: &RunObservation, told: &[&Change]) -> Option<String> {
     (!locks.is_empty()).then(|| format!("That session holds {}.", words::several(&locks)))
 }
 
+/// Whether a COPY hands rows out: to a program of the server's, a file, or the client.
+fn copies_out(sql: &str) -> bool {
+    let words = advice::words(sql);
+    words.iter().any(|word| word == "TO") && !words.iter().any(|word| word == "STDIN")
+}
+
 /// A statement that changed nothing but rows, or what sessions hold.
 fn without_changes(run: &RunObservation, statement: &Statement) -> String {
     let tag = statement.tag.as_deref().unwrap_or_default();
     let word = tag.split(' ').next().unwrap_or_default();
     match (word, statement.rows) {
+        ("COPY", _) if copies_out(&statement.sql) => {
+            "It changed nothing in the database; what it started outside did.".to_owned()
+        }
         ("INSERT" | "UPDATE" | "DELETE" | "MERGE" | "COPY", Some(rows)) => {
             let rows = words::counted(rows, "row");
             format!("It changed no privilege and no definition, but {rows} that the worker depends on.")

@@ -3,11 +3,13 @@
 //! Pure: each kind says what to try, and what the trials have shown.
 
 mod crash_points;
+mod held_locks;
 mod latent;
 mod limits;
 mod repeatable;
 
 pub use crash_points::of_crash_points;
+pub use held_locks::of_held_locks;
 pub use latent::of_latent;
 
 use crate::identifiers::RunNumber;
@@ -35,6 +37,8 @@ pub struct Hazard {
 pub enum HazardKind {
     /// A script that is cut off there leaves a worker broken.
     CrashPoint,
+    /// Workers wait for what a statement locks, as long as it takes.
+    HeldLocks,
     /// A statement that succeeds once fails the next time, since what it makes is there.
     NotRepeatable,
     /// Each run comes nearer to a limit, which a later one hits.
@@ -47,6 +51,7 @@ pub enum HazardKind {
 pub fn hazards(rehearsal: &Rehearsal) -> Vec<Hazard> {
     [
         crash_points::found(rehearsal),
+        held_locks::found(rehearsal),
         repeatable::found(rehearsal),
         limits::found(rehearsal),
         latent::found(rehearsal),

@@ -272,6 +272,8 @@ mod tests {
             message: None,
             in_transaction,
             locks: Vec::new(),
+            scans: Vec::new(),
+            rewrites: Vec::new(),
         }
     }
 

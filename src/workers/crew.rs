@@ -71,6 +71,11 @@ impl Crew {
         observations
     }
 
+    /// The workers that have begun, in the file's order.
+    pub(super) fn at_work(&mut self) -> impl Iterator<Item = &mut Worker> {
+        self.working.iter_mut().map(|(_, worker)| worker)
+    }
+
     /// Sets the workers to work; returns when each has an iteration under way.
     pub async fn begin_shift(&mut self) -> Shift {
         let (stop, stopped) = watch::channel(false);

@@ -233,7 +233,7 @@ impl Worker {
             if let Some(tell) = under_way.take() {
                 tell();
             }
-            let failure = self.iteration_of_turn(turn).await.err();
+            let failure = self.next_iteration(turn).await.err();
             finished_one(failure.is_none());
             spans.push((began, Instant::now(), failure));
             turn += 1;
@@ -267,7 +267,8 @@ impl Worker {
             .collect()
     }
 
-    async fn iteration_of_turn(&mut self, turn: usize) -> Result<(), Failure> {
+    /// An iteration on the session whose turn it is, or on a new one.
+    pub(super) async fn next_iteration(&mut self, turn: usize) -> Result<(), Failure> {
         let limit = self.spec.timeout;
         if self.held.is_empty() {
             return match &self.spec.work {

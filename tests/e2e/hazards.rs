@@ -6,7 +6,12 @@ use serde_json::Value;
 use crate::Test;
 use crate::support::{Backend, IMPORTER, READER, Rehearsal, same};
 
-pub const TESTS: &[Test] = &[("hazards::the_locks_of_statements_are_told", the_locks_of_statements_are_told)];
+pub const TESTS: &[Test] = &[
+    ("hazards::the_locks_of_statements_are_told", the_locks_of_statements_are_told),
+    ("hazards::who_stands_while_a_statement_goes_on", who_stands_while_a_statement_goes_on),
+    ("hazards::rows_that_are_written_are_waited_for", rows_that_are_written_are_waited_for),
+    ("hazards::what_nobody_stands_behind_is_no_hazard", what_nobody_stands_behind_is_no_hazard),
+];
 
 fn shop() -> Rehearsal {
     Rehearsal::new(&format!("{IMPORTER}{READER}"))
@@ -66,4 +71,110 @@ fn the_locks_of_statements_are_told(backend: Backend) -> Result<(), Failed> {
         Some(&["", "public.orders Exclusive", ""].map(str::to_owned)[..]),
     )?;
     same("of an executable", told.get(3).is_some_and(|told| told.contains(truncated)), true)
+}
+
+/// The hazards of held locks: each with its line and its message.
+fn held(report: &Value) -> Vec<(u64, String)> {
+    let hazards = report["hazards"].as_array().into_iter().flatten();
+    hazards
+        .filter(|hazard| hazard["kind"] == "held_locks")
+        .map(|one| {
+            (one["line"].as_u64().unwrap_or_default(), one["message"].as_str().unwrap_or_default().to_owned())
+        })
+        .collect()
+}
+
+fn who_stands_while_a_statement_goes_on(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = shop();
+    rehearsal.file(
+        "sizes.json",
+        r#"{"tables": [{"schema": "public", "name": "orders", "rows": 12000000, "table_bytes": 3600000000}]}"#,
+    );
+    rehearsal.file(
+        "s.sql",
+        "ALTER TABLE public.orders ADD note text;\n\
+         ALTER TABLE public.orders ALTER note TYPE varchar(80), ALTER total TYPE double precision;\n\
+         CREATE INDEX by_total ON public.orders (total);\nDROP INDEX by_total;\n\
+         BEGIN;\nLOCK public.orders IN EXCLUSIVE MODE;\nALTER TABLE public.orders DROP note;\n\
+         ALTER TABLE public.orders ALTER total TYPE numeric;\nCOMMIT;\n",
+    );
+    let report = rehearsal.report(backend, &["s.sql", "--runs", "1"], 0)?;
+    let statements = &report["runs"][0]["result"]["statements"];
+    let went_through = |field: &str| -> Vec<u64> {
+        let all = statements.as_array().into_iter().flatten();
+        all.filter(|one| one[field] == serde_json::json!(["public.orders"]))
+            .filter_map(|one| one["index"].as_u64())
+            .collect()
+    };
+    same("scans", went_through("scans"), vec![2, 3, 8])?;
+    same("rewrites", went_through("rewrites"), vec![2, 8])?;
+    let told = held(&report);
+    same("lines", told.iter().map(|(line, _)| *line).collect(), vec![2, 3, 6, 1])?;
+    let size = "(12,000,000 rows, 3.35 GiB where it was captured)";
+    for (expected, (_, message)) in [
+        format!(
+            "importer and reader wait as long as statement 2 (line 2) is under way: it holds AccessExclusiveLock on \
+             public.orders, and it writes all of public.orders anew {size}"
+        ),
+        format!(
+            "importer waits as long as statement 3 (line 3) is under way: it holds ShareLock on public.orders, and it \
+             reads all of public.orders {size}. CONCURRENTLY"
+        ),
+        format!(
+            "importer and reader wait from statement 6 (line 6) on until its transaction ends: it holds \
+             AccessExclusiveLock on public.orders, and statement 8 (line 8) writes all of public.orders anew {size}"
+        ),
+        "importer and reader wait as long as statement 1 (line 1) and 1 more are under way, which is short".to_owned(),
+    ]
+    .iter()
+    .zip(&told)
+    {
+        same(&format!("{message}\n{expected}"), message.starts_with(expected.as_str()), true)?;
+    }
+    // One that gives up by itself holds nobody back for long.
+    rehearsal.file("s.sql", "SET lock_timeout = '1s';\nALTER TABLE public.orders ADD a int;\n");
+    same("bounded", held(&rehearsal.report(backend, &["s.sql", "--runs", "1"], 0)?), vec![])?;
+    // And whoever does not want to know is not told.
+    rehearsal.file("s.sql", "ALTER TABLE public.orders ADD a int;\n");
+    let report =
+        rehearsal.report(backend, &["s.sql", "--runs", "1", "--hazards", "crash-points,latent"], 0)?;
+    same("others only", held(&report), vec![])
+}
+
+fn rows_that_are_written_are_waited_for(backend: Backend) -> Result<(), Failed> {
+    let worker = |name: &str, more: &str| {
+        format!(
+            "[[worker]]\nname = '{name}'\nrole = 'postgres'\nevery = '20ms'\ntimeout = '10s'\nmax_outage = '60s'\n{more}\n\
+             sql = 'UPDATE public.orders SET total = total WHERE id = (SELECT min(id) FROM public.orders)'\n"
+        )
+    };
+    let rehearsal = Rehearsal::new(
+        &(worker("one", "")
+            + &worker("two", "session = 'fresh'\non_connect = [\"SET lock_timeout = '1ms'\"]")
+            + READER),
+    );
+    rehearsal.file(
+        "s.sql",
+        "INSERT INTO public.orders (total) VALUES (1), (2);\nUPDATE public.orders SET total = total + 1;\n",
+    );
+    let told = held(&rehearsal.report(backend, &["s.sql", "--runs", "1"], 0)?);
+    let [(2, message)] = told.as_slice() else { return Err(format!("{told:?}").into()) };
+    let expected = "one and two wait as long as statement 2 (line 2) is under way: it holds rows that it has written, and \
+                    it reads all of public.orders: the more rows there are, the longer they wait. In batches";
+    same(message, message.starts_with(expected), true)?;
+    // The workers work again in the next run: what they waited with was cancelled, and no more.
+    let report = rehearsal.report(backend, &["s.sql", "--runs", "2", "--hazards", "all"], 0)?;
+    same("told", held(&report).len(), 1)
+}
+
+fn what_nobody_stands_behind_is_no_hazard(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = shop();
+    rehearsal.file(
+        "s.sql",
+        "GRANT SELECT ON public.orders TO writers;\nREVOKE SELECT ON public.orders FROM writers;\n\
+         CREATE TABLE public.new (a int);\nINSERT INTO public.new VALUES (1);\nALTER TABLE public.new ALTER a TYPE text;\n\
+         CREATE INDEX CONCURRENTLY by_total ON public.orders (total);\nSELECT count(*) FROM public.orders;\n\
+         INSERT INTO public.orders (total) VALUES (1);\nDROP TABLE public.new;\n",
+    );
+    same("hazards", held(&rehearsal.report(backend, &["s.sql", "--runs", "1"], 0)?), vec![])
 }
