@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use change::{Change, ChangeKind, undo};
 pub use course::{Contents, Course, Measure, Needs, Oddity, OddityKind, Reading, Series, Standing};
 pub use lock::{Lock, LockMode};
-pub use replay::{Edit, Experiment, Held, OWN_PASSWORD, Replay, Stander, Stopped, Trial};
+pub use replay::{AtOnce, Complaint, Edit, Experiment, Held, OWN_PASSWORD, Replay, Stander, Stopped, Trial};
 pub use rows::RowsChanged;
 
 use crate::identifiers::{RoleName, RunNumber, SqlState, WorkerName};

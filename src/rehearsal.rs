@@ -1,6 +1,7 @@
 //! One rehearsal from its plan to its observations: THE pipeline, the only place that sees every stage.
 
 mod ask;
+mod at_once;
 mod clone;
 mod course;
 mod denied;
@@ -16,8 +17,8 @@ use tokio::sync::mpsc;
 
 use crate::failure::Failure;
 use crate::identifiers::RunNumber;
-use crate::observations::{Course, Rehearsal, RunObservation, Statement, WorkerObservation};
-use crate::plan::Plan;
+use crate::observations::{Course, Experiment, Rehearsal, RunObservation, Statement, WorkerObservation};
+use crate::plan::{Plan, When};
 use crate::progress::{Phase, Progress};
 use crate::sandbox::{Sandbox, Scope};
 use crate::state::{Change, ChangeKind, Watcher};
@@ -82,16 +83,26 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
     if plan.replay {
         rehearsal = inquire(plan, rehearsal, &recordings, scope, progress, verdict::of_repairs).await?;
     }
-    if plan.hazards.crash_points.now(is_broken(&rehearsal)) {
-        rehearsal = inquire(plan, rehearsal, &recordings, scope, progress, verdict::of_crash_points).await?;
-    }
-    if plan.hazards.held_locks.now(is_broken(&rehearsal)) {
-        rehearsal = inquire(plan, rehearsal, &recordings, scope, progress, verdict::of_held_locks).await?;
-    }
+    let kinds = wanted_kinds(plan, is_broken(&rehearsal));
+    let hazards = |rehearsal: &Rehearsal| kinds.iter().flat_map(|kind| kind(rehearsal)).collect();
+    rehearsal = inquire(plan, rehearsal, &recordings, scope, progress, hazards).await?;
     if plan.replay {
         rehearsal = inquire(plan, rehearsal, &recordings, scope, progress, verdict::of_latent).await?;
     }
     Ok(Rehearsed { observations: rehearsal, sandbox })
+}
+
+/// Asks for the replays that show one kind of hazard.
+type Questions = fn(&Rehearsal) -> Vec<Experiment>;
+
+/// The kinds of hazards that are tried in copies, at the same time.
+fn wanted_kinds(plan: &Plan, broken: bool) -> Vec<Questions> {
+    let kinds: [(When, Questions); 3] = [
+        (plan.hazards.crash_points, verdict::of_crash_points),
+        (plan.hazards.held_locks, verdict::of_held_locks),
+        (plan.hazards.at_once, verdict::of_at_once),
+    ];
+    kinds.into_iter().filter(|(when, _)| when.now(broken)).map(|(_, questions)| questions).collect()
 }
 
 /// Whether a run broke a worker.

@@ -19,7 +19,7 @@ use hdrhistogram::Histogram;
 use crate::identifiers::{RunNumber, WorkerName};
 pub use cause::Cause;
 pub use drift::{Drift, Drifting, How, drift, written};
-pub use hazards::{Hazard, HazardKind, hazards, of_crash_points, of_held_locks, of_latent};
+pub use hazards::{Hazard, HazardKind, hazards, of_at_once, of_crash_points, of_held_locks, of_latent};
 pub use repair::Repair;
 pub use search::{Proof, Search, steers, suspects};
 pub use settling::{changes_state, settled};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Change;
 use crate::identifiers::{RoleName, RunNumber};
 
 /// The states of a rehearsal, seen one after the other.
@@ -11,6 +12,9 @@ pub struct Course {
     pub returned: Vec<RunNumber>,
     /// What can be measured and did not stay the same after the first run.
     pub series: Vec<Series>,
+    /// What the first two runs changed together; none where there were no two.
+    #[serde(default)]
+    pub of_two: Option<Vec<Change>>,
     /// What was in the small tables that the runs wrote to.
     #[serde(default)]
     pub contents: Vec<Contents>,

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Lock, RowsChanged, WorkerObservation};
-use crate::identifiers::{RunNumber, WorkerName};
+use super::{Change, Ending, Lock, RowsChanged, WorkerObservation};
+use crate::identifiers::{RunNumber, SqlState, WorkerName};
 
 /// A replay of a rehearsal up to one run, of which something is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct Experiment {
     /// Statements of the last run after which it is held with its transaction open, until every worker stands or passes.
     #[serde(default)]
     pub held: Vec<u32>,
+    /// Whether the last run is made by two at the same time.
+    #[serde(default)]
+    pub at_once: bool,
     /// Statements that are tried one after another when it has ended, until every worker of `mends` works.
     pub repairs: Vec<Vec<String>>,
 }
@@ -38,6 +41,7 @@ impl Experiment {
             rows_around: None,
             stops: Vec::new(),
             held: Vec::new(),
+            at_once: false,
             repairs: Vec::new(),
         }
     }
@@ -76,6 +80,9 @@ pub struct Replay {
     /// Who stood at each point at which it was held.
     #[serde(default)]
     pub held: Vec<Held>,
+    /// What came of two who made it at the same time.
+    #[serde(default)]
+    pub at_once: Option<AtOnce>,
     /// What became of them after each repair, in the order in which they were tried.
     pub trials: Vec<Trial>,
 }
@@ -105,6 +112,29 @@ pub struct Stander {
     pub worker: WorkerName,
     /// The lock that it asked for; none where it waited for a row that the script had written.
     pub asked: Option<Lock>,
+}
+
+/// What came of a run that two made at the same time: each went on with its next statement when the other one had a
+/// transaction open, or waited.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AtOnce {
+    /// How the two scripts ended.
+    pub endings: Vec<Ending>,
+    /// The statements of either that failed, in order.
+    pub failed: Vec<Complaint>,
+    /// What both have changed.
+    pub changes: Vec<Change>,
+}
+
+/// A statement that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Complaint {
+    /// As it was sent.
+    pub sql: String,
+    /// The server's code.
+    pub sqlstate: SqlState,
+    /// What the server said.
+    pub message: String,
 }
 
 /// What stands in a repair where the password belongs that a role's workers log in with: passwords are never told. It

@@ -72,6 +72,7 @@ impl States {
         let contents = self.contents.into_iter();
         Course {
             returned: self.returned,
+            of_two: self.held.get(2).map(|second| trace::differences(first, second)),
             contents: contents.map(|(table, hashes)| Contents { table, hashes }).collect(),
             series: state::series(&self.held, &needs, |oid| !known || moved.contains(&oid)),
             standing: (wanted && self.held.len() > 1).then(|| state::standing(first, last, needs)),

@@ -50,7 +50,7 @@ impl<'a> Replayer<'a> {
             return Ok(None);
         }
         let (mut workers, mut rows) = (Vec::new(), Vec::new());
-        let (mut stopped, mut held) = (Vec::new(), Vec::new());
+        let (mut stopped, mut held, mut at_once) = (Vec::new(), Vec::new(), None);
         for spec in self.plan.runs.iter().take_while(|spec| spec.number <= experiment.run) {
             if spec.number == experiment.run && !experiment.stops.is_empty() {
                 stopped = stage.stopped(spec, &experiment.stops).await?;
@@ -58,6 +58,11 @@ impl<'a> Replayer<'a> {
             }
             if spec.number == experiment.run && !experiment.held.is_empty() {
                 held = stage.held(spec, &experiment.held).await?;
+                break;
+            }
+            if spec.number == experiment.run && experiment.at_once {
+                let (seen, after) = stage.at_once(spec).await?;
+                (at_once, workers) = (Some(seen), after);
                 break;
             }
             let known = self.known.iter().find(|known| known.run == spec.number);
@@ -88,7 +93,7 @@ impl<'a> Replayer<'a> {
             trials.push(Trial { sql: sql.clone(), error, workers: stage.check().await });
         }
         stage.strike().await;
-        Ok(Some(Replay { experiment, workers, rerun, rows, stopped, held, trials }))
+        Ok(Some(Replay { experiment, workers, rerun, rows, stopped, held, at_once, trials }))
     }
 }
 

@@ -2,12 +2,14 @@
 //!
 //! Pure: each kind says what to try, and what the trials have shown.
 
+mod at_once;
 mod crash_points;
 mod held_locks;
 mod latent;
 mod limits;
 mod repeatable;
 
+pub use at_once::of_at_once;
 pub use crash_points::of_crash_points;
 pub use held_locks::of_held_locks;
 pub use latent::of_latent;
@@ -39,6 +41,8 @@ pub enum HazardKind {
     CrashPoint,
     /// Workers wait for what a statement locks, as long as it takes.
     HeldLocks,
+    /// Two who run the script at the same time leave something else than two who run it one after the other.
+    AtOnce,
     /// A statement that succeeds once fails the next time, since what it makes is there.
     NotRepeatable,
     /// Each run comes nearer to a limit, which a later one hits.
@@ -52,6 +56,7 @@ pub fn hazards(rehearsal: &Rehearsal) -> Vec<Hazard> {
     [
         crash_points::found(rehearsal),
         held_locks::found(rehearsal),
+        at_once::found(rehearsal),
         repeatable::found(rehearsal),
         limits::found(rehearsal),
         latent::found(rehearsal),

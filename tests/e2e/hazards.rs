@@ -4,13 +4,16 @@ use libtest_mimic::Failed;
 use serde_json::Value;
 
 use crate::Test;
-use crate::support::{Backend, IMPORTER, READER, Rehearsal, same};
+use crate::support::{Backend, IMPORTER, READER, Rehearsal, SCHEMA, same};
 
 pub const TESTS: &[Test] = &[
     ("hazards::the_locks_of_statements_are_told", the_locks_of_statements_are_told),
     ("hazards::who_stands_while_a_statement_goes_on", who_stands_while_a_statement_goes_on),
     ("hazards::rows_that_are_written_are_waited_for", rows_that_are_written_are_waited_for),
     ("hazards::what_nobody_stands_behind_is_no_hazard", what_nobody_stands_behind_is_no_hazard),
+    ("hazards::two_at_once_who_leave_something_else", two_at_once_who_leave_something_else),
+    ("hazards::two_at_once_who_stop_each_other", two_at_once_who_stop_each_other),
+    ("hazards::two_at_once_who_do_no_harm", two_at_once_who_do_no_harm),
 ];
 
 fn shop() -> Rehearsal {
@@ -75,9 +78,13 @@ fn the_locks_of_statements_are_told(backend: Backend) -> Result<(), Failed> {
 
 /// The hazards of held locks: each with its line and its message.
 fn held(report: &Value) -> Vec<(u64, String)> {
+    of_kind(report, "held_locks")
+}
+
+fn of_kind(report: &Value, kind: &str) -> Vec<(u64, String)> {
     let hazards = report["hazards"].as_array().into_iter().flatten();
     hazards
-        .filter(|hazard| hazard["kind"] == "held_locks")
+        .filter(|hazard| hazard["kind"] == kind)
         .map(|one| {
             (one["line"].as_u64().unwrap_or_default(), one["message"].as_str().unwrap_or_default().to_owned())
         })
@@ -177,4 +184,62 @@ fn what_nobody_stands_behind_is_no_hazard(backend: Backend) -> Result<(), Failed
          INSERT INTO public.orders (total) VALUES (1);\nDROP TABLE public.new;\n",
     );
     same("hazards", held(&rehearsal.report(backend, &["s.sql", "--runs", "1"], 0)?), vec![])
+}
+
+fn two_at_once_who_leave_something_else(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = shop();
+    rehearsal.file("schema.sql", &format!("{SCHEMA}CREATE TABLE public.items (a int);\n"));
+    // Made twice one after the other it changes nothing but that one table more is there.
+    rehearsal.file(
+        "s.sql",
+        "ALTER TABLE public.items RENAME TO tmp;\nCREATE TABLE IF NOT EXISTS public.other (a int);\n\
+         ALTER TABLE public.other RENAME TO items;\nALTER TABLE public.tmp RENAME TO other;\n",
+    );
+    let told = of_kind(&rehearsal.report(backend, &["s.sql", "--runs", "2"], 0)?, "at_once");
+    let [(1, message)] = told.as_slice() else { return Err(format!("{told:?}").into()) };
+    for part in [
+        "two who run the script at the same time ",
+        " than two one after the other; one of them fails at statement 1 (line 1): relation \"public.items\" does not exist. ",
+        "SELECT pg_advisory_lock(1) at the script's beginning",
+    ] {
+        same(&format!("{message}\n{part}"), message.contains(part), true)?;
+    }
+    let report = rehearsal.report(backend, &["s.sql", "--runs", "2", "--hazards", "held-locks"], 0)?;
+    same("not looked for", of_kind(&report, "at_once"), vec![])
+}
+
+fn two_at_once_who_stop_each_other(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = shop();
+    rehearsal.file(
+        "s.sql",
+        "BEGIN;\nSELECT count(*) FROM public.orders;\n\
+         ALTER TABLE public.orders ADD COLUMN IF NOT EXISTS note text;\nCOMMIT;\n",
+    );
+    let told = of_kind(&rehearsal.report(backend, &["s.sql", "--runs", "1"], 0)?, "at_once");
+    let [(3, message)] = told.as_slice() else { return Err(format!("{told:?}").into()) };
+    let expected = "two who run the script at the same time wait for each other until the server ends one of them; one of \
+                    them fails at statement 3 (line 3): deadlock detected. ";
+    same(message, message.starts_with(expected), true)
+}
+
+fn two_at_once_who_do_no_harm(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = shop();
+    // One of them gets errors, and the other does the work.
+    let statements = "REVOKE SELECT ON public.orders FROM writers;\nGRANT SELECT ON public.orders TO writers;\n\
+                      ALTER TABLE public.orders ADD COLUMN IF NOT EXISTS note text;\n\
+                      CREATE TABLE IF NOT EXISTS public.more (a int);\n\
+                      CREATE INDEX IF NOT EXISTS more_a ON public.more (a);\n\
+                      ALTER ROLE svc_import CONNECTION LIMIT 50;\nINSERT INTO public.more VALUES (1);\n";
+    rehearsal.file("s.sql", statements);
+    rehearsal.file("t.sql", &format!("BEGIN;\n{statements}COMMIT;\n"));
+    rehearsal.file(
+        "s.sh",
+        "#!/bin/sh\npsql -Xqc 'CREATE TABLE IF NOT EXISTS public.more (a int)'\n\
+         psql -Xqc 'ALTER TABLE public.orders ADD COLUMN IF NOT EXISTS note text'\nexit 0\n",
+    );
+    for script in ["s.sql", "t.sql", "s.sh"] {
+        let report = rehearsal.report(backend, &[script, "--runs", "2"], 0)?;
+        same(script, of_kind(&report, "at_once"), vec![])?;
+    }
+    Ok(())
 }

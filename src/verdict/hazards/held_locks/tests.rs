@@ -59,6 +59,7 @@ fn seen(statements: &[(&str, bool)], stands: bool) -> Rehearsal {
                 rerun: None,
                 rows: Vec::new(),
                 stopped: Vec::new(),
+                at_once: None,
                 trials: Vec::new(),
             }
         })

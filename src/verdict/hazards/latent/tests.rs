@@ -75,6 +75,7 @@ fn a_date_that_did_no_harm_when_it_was_tried_is_not_told() {
             rows: Vec::new(),
             stopped: Vec::new(),
             held: Vec::new(),
+            at_once: None,
             trials,
         });
         assert_eq!(of_latent(&seen), []);
