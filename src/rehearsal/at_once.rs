@@ -19,8 +19,9 @@ use crate::runs::{self, RunSpec};
 use crate::state::{Ask as _, Watcher};
 use crate::tap::{At, Boundary, Next, Orders};
 
-/// How long one waits for the other: a script may do something else than to send statements.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long one waits for the other, which does the same and cannot be far: it may not get as far, when a statement of its
+/// has failed.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the server is asked whether the other one waits.
 const POLL: Duration = Duration::from_millis(2);
 
