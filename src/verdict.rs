@@ -21,7 +21,7 @@ pub use cause::Cause;
 pub use drift::{Drift, Drifting, How, drift, written};
 pub use hazards::{Hazard, HazardKind, hazards, of_at_once, of_crash_points, of_held_locks, of_latent};
 pub use repair::Repair;
-pub use search::{Proof, Search, steers, suspects};
+pub use search::{Proof, Search, is_steering, steers, suspects};
 pub use settling::{changes_state, settled};
 
 use crate::observations::{Experiment, Iteration, Rehearsal, WhileRunning, WorkerFacts, WorkerObservation};

@@ -214,19 +214,22 @@ impl Builder<'_> {
     /// The sizes that the file names, else those beside it that were captured with its schema.
     fn sizes(&self) -> Result<BTreeMap<String, TableSize>, PlanError> {
         if let Some(stated) = &self.file.clone.sizes {
-            let full = self.base.join(stated.as_ref());
-            if !full.exists() {
-                return Err(self.source.at(
-                    stated.span(),
-                    format!("there is no file {}", full.display()),
-                    "paths are relative to the rehearsal file",
-                ));
-            }
+            let full = self.stated(stated.as_ref(), stated.span())?;
             return sizes::read(&full, &short(&full, self.directory));
         }
         let full = self.base.join(sizes::FILE_NAME);
         let beside = self.overrides.schema.is_empty() && full.exists();
         if beside { sizes::read(&full, &short(&full, self.directory)) } else { Ok(BTreeMap::new()) }
+    }
+
+    /// Where a file is that the rehearsal file names.
+    fn stated(&self, path: &Path, span: Range<usize>) -> Result<PathBuf, PlanError> {
+        let full = self.base.join(path);
+        if full.exists() {
+            return Ok(full);
+        }
+        let help = "paths are relative to the rehearsal file";
+        Err(self.source.at(span, format!("there is no file {}", full.display()), help))
     }
 
     /// The dumps that a flag names, else the file, else the default where it exists.
@@ -251,14 +254,7 @@ impl Builder<'_> {
         }
         if let Some(stated) = stated {
             let read = |path: &PathBuf| {
-                let full = self.base.join(path);
-                if !full.exists() {
-                    return Err(self.source.at(
-                        stated.span(),
-                        format!("there is no file {}", full.display()),
-                        "paths are relative to the rehearsal file",
-                    ));
-                }
+                let full = self.stated(path, stated.span())?;
                 dump(&full, &short(&full, self.directory), "its permissions must let you read it")
             };
             return stated.as_ref().0.iter().map(read).collect();

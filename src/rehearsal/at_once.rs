@@ -8,12 +8,11 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-use super::ask::ANSWER;
 use super::stage::Stage;
 use super::trace::differences;
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::observations::{AtOnce, Complaint, WorkerObservation};
-use crate::postgres::{QueryFailure, Session};
+use crate::postgres::Session;
 use crate::programs::BoxFuture;
 use crate::runs::{self, RunSpec};
 use crate::state::{Ask as _, Watcher};
@@ -31,7 +30,8 @@ const WAITING: &str = "SELECT pid FROM pg_catalog.pg_stat_activity \
 
 /// Lets two scripts go on in turn.
 struct Turns {
-    watch: Mutex<Session>,
+    /// Asks who waits.
+    session: Mutex<Session>,
     /// Scripts that have not ended.
     running: AtomicUsize,
     /// Changes whenever somebody arrives at a boundary; the number of those who did.
@@ -52,7 +52,7 @@ impl Turns {
                 _ = others.changed() => return,
                 () = tokio::time::sleep(POLL) => {}
             }
-            let waiting = self.watch.lock().await.ask(WAITING).await.unwrap_or_default();
+            let waiting = self.session.lock().await.ask(WAITING).await.unwrap_or_default();
             let other = |row: &Vec<Option<String>>| {
                 row.first().and_then(Option::as_ref).is_some_and(|pid| *pid != at.backend.to_string())
             };
@@ -82,15 +82,12 @@ impl Stage<'_> {
         &mut self,
         spec: &RunSpec,
     ) -> Result<(AtOnce, Vec<WorkerObservation>), Failure> {
-        let (server, login) = (self.sandbox.server(), self.superuser());
-        let session = tokio::time::timeout(ANSWER, Session::open(&server.endpoint, &login)).await;
-        let session = session.unwrap_or_else(|_| Err(QueryFailure::silent()));
-        let session = session.map_err(|failure| Failure::new(Exit::Environment, &failure))?;
+        let session = self.watch().await?;
         self.crew.start_for(spec.number).await;
         let mut watcher = Watcher::new(self.known_applications());
         let before = self.state(&mut watcher).await;
         let turns = Arc::new(Turns {
-            watch: Mutex::new(session),
+            session: Mutex::new(session),
             running: AtomicUsize::new(2),
             arrived: watch::Sender::new(0),
         });

@@ -10,6 +10,7 @@ use crate::observations::{Lock, LockMode};
 use crate::postgres::{Login, QueryFailure, Server};
 use crate::state::Ask;
 use crate::tap::At;
+use crate::verdict;
 
 /// What the candidate's own session holds. It is asked itself: what it has just made, nobody else can name.
 const HELD: &str = include_str!("locks.sql");
@@ -145,7 +146,8 @@ impl Locks {
         let open = seen.open.remove(&at.backend);
         let counts = seen.counts.entry(at.backend).or_default();
         let Some(open) = open else {
-            counts.missed |= !reads_nothing(at);
+            // What only steers its session has read no table.
+            counts.missed |= !at.tag.as_deref().is_some_and(verdict::is_steering);
             return;
         };
         if self.tells {
@@ -210,26 +212,6 @@ impl Locks {
         let login = self.server.superuser_login(database);
         ask(&self.server, &login, async |session| session.ask(&query).await).await.map(pairs)
     }
-}
-
-/// Whether a statement that was not held has read no table: it only steers its session.
-fn reads_nothing(at: &At) -> bool {
-    const NOTHING: [&str; 12] = [
-        "BEGIN",
-        "START",
-        "COMMIT",
-        "ROLLBACK",
-        "SET",
-        "RESET",
-        "SHOW",
-        "DISCARD",
-        "LISTEN",
-        "UNLISTEN",
-        "NOTIFY",
-        "DEALLOCATE",
-    ];
-    let tag = at.tag.as_deref().and_then(|tag| tag.split(' ').next());
-    tag.is_some_and(|tag| NOTHING.contains(&tag))
 }
 
 fn pairs(rows: Vec<Vec<Option<String>>>) -> HashMap<String, String> {

@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::ask::ANSWER;
 use super::stage::Stage;
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::observations::{Held, Stopped};
-use crate::postgres::{QueryFailure, Session};
 use crate::programs::BoxFuture;
 use crate::runs::{self, RunSpec};
 use crate::tap::{At, Boundary, Next, Orders};
@@ -77,10 +75,7 @@ impl Stage<'_> {
 
     /// Makes a run, and sees after each of these statements which workers stand while its transaction is open.
     pub(super) async fn held(&mut self, spec: &RunSpec, after: &[u32]) -> Result<Vec<Held>, Failure> {
-        let (server, login) = (self.sandbox.server(), self.superuser());
-        let watch = tokio::time::timeout(ANSWER, Session::open(&server.endpoint, &login)).await;
-        let watch = watch.unwrap_or_else(|_| Err(QueryFailure::silent()));
-        let watch = watch.map_err(|failure| Failure::new(Exit::Environment, &failure))?;
+        let watch = self.watch().await?;
         let mut held = Vec::new();
         self.paused(spec, Pause::Open, after, async |stage, after| {
             held.push(Held { after, standers: stage.crew.standers(&watch).await });

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ask::ask;
+use super::ask::{ANSWER, ask};
 use super::clone::{self, Ready};
 use super::course::{self, Positions};
 use crate::failure::{Exit, Failure};
 use crate::identifiers::{RoleName, RunNumber, Secret, WorkerName, quote_literal, written_identifier};
 use crate::observations::{CloneFacts, Denied, OWN_PASSWORD, RunObservation, WorkerObservation};
 use crate::plan::Plan;
-use crate::postgres::{Login, QueryFailure};
+use crate::postgres::{Login, QueryFailure, Session};
 use crate::programs::Place;
 use crate::progress::{Phase, Progress};
 use crate::runs::{self, Arrivals, RunSpec, Waits};
@@ -33,7 +33,7 @@ const HEAD_START: Duration = Duration::from_millis(200);
 /// How long a script has the server to itself at most: one of many quick statements meets the workers, too.
 const LONGEST_START: Duration = Duration::from_secs(1);
 
-/// How long one statement of a repair may take: less than [`super::ask::ANSWER`].
+/// How long one statement of a repair may take: less than [`ANSWER`].
 const PATIENCE: &str = "SET statement_timeout = '8s'";
 
 /// A sandbox with the clone in it, workers that have sessions, and the tap.
@@ -217,6 +217,14 @@ impl<'a> Stage<'a> {
     pub(super) fn known_applications(&self) -> Vec<String> {
         let own = self.superuser().application;
         self.plan.workers.iter().map(|worker| worker.name.to_string()).chain([own]).collect()
+    }
+
+    /// A superuser's session for as long as somebody watches who waits.
+    pub(super) async fn watch(&self) -> Result<Session, Failure> {
+        let (endpoint, login) = (&self.sandbox.server().endpoint, self.superuser());
+        let session = tokio::time::timeout(ANSWER, Session::open(endpoint, &login)).await;
+        let session = session.unwrap_or_else(|_| Err(QueryFailure::silent()));
+        session.map_err(|failure| Failure::new(Exit::Environment, &failure))
     }
 
     /// Carries out statements as thirdrun's own superuser, in the clone's database.

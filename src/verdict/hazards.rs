@@ -8,6 +8,8 @@ mod held_locks;
 mod latent;
 mod limits;
 mod repeatable;
+#[cfg(test)]
+mod sample;
 
 pub use at_once::of_at_once;
 pub use crash_points::of_crash_points;

@@ -46,6 +46,11 @@ fn has_effect(statement: &Statement, rolled_back: bool) -> bool {
 /// Whether a statement only begins or ends transactions or changes its own session. These are always carried out,
 /// so that the others meet what they met.
 pub fn steers(statement: &Statement) -> bool {
+    statement.tag.as_deref().is_some_and(is_steering)
+}
+
+/// The same of a command tag.
+pub fn is_steering(tag: &str) -> bool {
     const TAGS: [&str; 12] = [
         "BEGIN",
         "START",
@@ -60,11 +65,8 @@ pub fn steers(statement: &Statement) -> bool {
         "LISTEN",
         "UNLISTEN",
     ];
-    let Some(first) = statement.tag.as_deref().and_then(|tag| tag.split(' ').next()) else {
-        return false;
-    };
     // `COMMIT PREPARED` and `ROLLBACK PREPARED` change what others see.
-    TAGS.contains(&first) && !statement.tag.as_deref().is_some_and(|tag| tag.ends_with("PREPARED"))
+    tag.split(' ').next().is_some_and(|first| TAGS.contains(&first)) && !tag.ends_with("PREPARED")
 }
 
 /// The statements of a run that can have broken anything, in their order.

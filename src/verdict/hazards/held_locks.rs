@@ -149,22 +149,19 @@ impl<'a> Span<'a> {
             let strongest = locks.filter(|lock| lock.object == asked.object).map(|lock| lock.mode).max();
             held.extend(strongest.map(|mode| format!("{mode} on {}", asked.object)));
         }
-        if self.standers.iter().any(|stander| stander.asked.is_none()) {
+        // Who queues for a row asks for a lock on it, but the table can be used.
+        if held.is_empty() || self.standers.iter().any(|stander| stander.asked.is_none()) {
             held.push("rows that it has written".to_owned());
         }
         held.sort();
         held.dedup();
-        if held.is_empty() {
-            // They queue for a row, whose table they can use.
-            held.push("rows that it has written".to_owned());
-        }
         list(&held.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     fn told(&self, rehearsal: &Rehearsal) -> String {
         let alone = self.statements.len() == 1 || !self.first.in_transaction;
         let names = self.names();
-        let wait = if names.len() == 1 { "waits" } else { "wait" };
+        let (wait, longer) = if names.len() == 1 { ("waits", "it waits") } else { ("wait", "they wait") };
         let when = if alone {
             format!("as long as {} is under way", numbered(self.first))
         } else {
@@ -185,7 +182,8 @@ impl<'a> Span<'a> {
             .collect();
         let done = list(&done.iter().map(String::as_str).collect::<Vec<_>>());
         let known = works.iter().any(|work| rehearsal.sizes.contains_key(work.table));
-        let grows = if known { "" } else { ": the more rows there are, the longer they wait" };
+        let grows =
+            if known { String::new() } else { format!(": the more rows there are, the longer {longer}") };
         let better = works.iter().find_map(|work| advice::less_locking(&work.statement.sql));
         let apart = "in a transaction of its own it would hold back nobody else";
         let better = match better {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::observations::{Lock, Replay};
+use crate::verdict::hazards::sample::of_one_run;
 
 fn statement(index: u32, sql: &str, in_transaction: bool) -> serde_json::Value {
     let tag = sql.split(' ').next();
@@ -19,28 +20,11 @@ fn statement(index: u32, sql: &str, in_transaction: bool) -> serde_json::Value {
 
 /// A run of these statements, after which the reader stood where it is held.
 fn seen(statements: &[(&str, bool)], stands: bool) -> Rehearsal {
-    let worker = serde_json::json!({
-        "name": "reader", "while_running": null, "existing_session": null,
-        "new_session": { "failure": null, "duration_ms": 1.0, "reopened": false },
-    });
     let statements: Vec<_> =
         statements.iter().zip(1..).map(|((sql, open), index)| statement(index, sql, *open)).collect();
-    let json = serde_json::json!({
-        "sandbox": { "backend": "local", "postgres": "17", "image": null, "isolation": "", "ready_ms": 1.0, "seed_cached": false },
-        "clone": { "tables": 0, "roles": 0, "rows": 0, "tables_without_rows": [], "skipped": [] },
-        "workers": [{ "name": "reader", "role": "svc", "steps": [], "max_outage_ms": 1.0 }],
-        "baseline": [],
-        "runs": [{
-            "run": 1, "script": "s.sql", "role": "postgres", "may_fail": false,
-            "result": {
-                "ending": { "exited": 0 }, "duration_ms": 1.0, "output_tail": "", "output_truncated": false, "errors": [],
-                "statements": statements,
-            },
-            "workers": [worker], "server_gone": null,
-        }],
-        "sizes": { "public.items": { "rows": 12_000, "bytes": 1 << 20 } },
-    });
-    let mut seen: Rehearsal = serde_json::from_value(json).unwrap();
+    let mut seen = of_one_run(&serde_json::Value::Null, &statements);
+    let size = TableSize { rows: Some(12_000), bytes: 1 << 20 };
+    seen.sizes.insert("public.items".to_owned(), size);
     let asked = of_held_locks(&seen);
     seen.replays = asked
         .into_iter()
@@ -83,7 +67,7 @@ fn what_goes_through_a_table_is_told_each_by_itself() {
     assert!(
         told[1].1.starts_with(
             "reader waits as long as statement 2 (line 2) is under way: it holds AccessExclusiveLock on public.orders, and it \
-             writes all of public.orders anew: the more rows there are, the longer they wait. A new column"
+             writes all of public.orders anew: the more rows there are, the longer it waits. A new column"
         ),
         "{told:?}"
     );

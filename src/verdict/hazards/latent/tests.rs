@@ -1,27 +1,16 @@
 use super::*;
 use crate::identifiers::RoleName;
 use crate::observations::{Course, Needs, Trial};
+use crate::verdict::hazards::sample::of_one_run;
 
 const DAY: i64 = 86_400;
 
 fn rehearsal(oddity: Oddity, works: bool) -> Rehearsal {
     let failure = serde_json::json!({ "kind": "connect", "sqlstate": "28P01", "message": "no", "detail": null, "step": null });
-    let probe = serde_json::json!({ "failure": if works { serde_json::Value::Null } else { failure }, "duration_ms": 1.0, "reopened": false });
-    let worker = serde_json::json!({ "name": "reader", "while_running": null, "existing_session": null, "new_session": probe });
-    let json = serde_json::json!({
-        "sandbox": { "backend": "local", "postgres": "17", "image": null, "isolation": "", "ready_ms": 1.0, "seed_cached": false },
-        "clone": { "tables": 0, "roles": 0, "rows": 0, "tables_without_rows": [], "skipped": [] },
-        "workers": [{ "name": "reader", "role": "svc", "steps": [], "max_outage_ms": 1.0 }],
-        "baseline": [],
-        "runs": [{
-            "run": 1, "script": "s.sql", "role": "postgres", "may_fail": false,
-            "result": { "ending": { "exited": 0 }, "duration_ms": 1.0, "output_tail": "", "output_truncated": false, "errors": [] },
-            "workers": [worker], "server_gone": null,
-        }],
-    });
+    let failure = if works { serde_json::Value::Null } else { failure };
     let needs = Needs { all: 3, roles: vec![(RoleName::new("svc"), 2)] };
     let standing = Some(Standing { now: 1_000 * DAY, oddities: vec![oddity], needs });
-    Rehearsal { course: Course { standing, ..Course::default() }, ..serde_json::from_value(json).unwrap() }
+    Rehearsal { course: Course { standing, ..Course::default() }, ..of_one_run(&failure, &[]) }
 }
 
 fn about(kind: OddityKind, role: &str, number: i64, new: bool) -> Oddity {
