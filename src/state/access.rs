@@ -1,14 +1,15 @@
 //! What each login role can do, whatever the path, and what it can no longer do.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 
-use super::acl::{Kind, Privileges};
+use super::acl::{Acl, Kind, Privileges};
 use super::catalogs::Catalog;
 use super::objects::{self, Guarded};
 use super::reach::{Memberships, Reach};
 use super::snapshot::Snapshot;
 use super::tables::{Difference, Table, differences};
-use super::why::paths;
+use super::why::{Path, paths};
 use crate::identifiers::{RoleName, written_identifier};
 use crate::observations::{Change, ChangeKind};
 
@@ -19,23 +20,41 @@ use crate::observations::{Change, ChangeKind};
 /// [`super::changes`].
 pub fn access_changes(before: &Snapshot, after: &Snapshot) -> Vec<Change> {
     let roles = roles(before, after);
-    let touched = Objects::differing(before, after);
+    let mut pairs = differing(before, after);
+    let touched = pairs.len();
     // An object that is the same as before is looked at only for roles that reach other privileges than before.
+    if roles.values().any(|(was, is)| !same(was, is)) {
+        add_others(before, after, &mut pairs);
+    }
     let mut found = Vec::new();
-    let everything = roles.iter().any(|(_, (was, is))| !same(was, is)).then(|| Objects::all(before, after));
     for (name, (was, is)) in &roles {
         if was.superuser && is.superuser {
             continue;
         }
-        let wanted = if same(was, is) { &touched } else { everything.as_ref().unwrap_or(&touched) };
-        for (old, new) in &wanted.0 {
-            compare(before, after, name, (was, old), (is, new), &mut found);
+        let looked_at = if same(was, is) { touched } else { pairs.len() };
+        let mut role = Role { before, after, name, was, is, had: Ways::new(), has: Ways::new() };
+        for (at, pair) in pairs.iter().take(looked_at).enumerate() {
+            role.compare(pair, &mut |change| found.push((at, change)));
         }
     }
-    found.sort_by(|a, b| {
-        (a.kind, &a.role, &a.object).cmp(&(b.kind, &b.role, &b.object)).then_with(|| a.detail.cmp(&b.detail))
+    // Thousands of changes may be told of one object: it is put into its place by its name once.
+    let mut named: Vec<usize> = found.iter().map(|(at, _)| *at).collect();
+    named.sort_unstable();
+    named.dedup();
+    let label = |at: &usize| pairs.get(*at).map(|pair| pair.label(after));
+    named.sort_by(|a, b| label(a).cmp(&label(b)));
+    let mut places = vec![0; pairs.len()];
+    for (place, at) in named.into_iter().enumerate() {
+        if let Some(slot) = places.get_mut(at) {
+            *slot = place;
+        }
+    }
+    let place = |at: usize| places.get(at).copied();
+    found.sort_by(|(at, a), (bt, b)| {
+        let order = (a.kind, &a.role, place(*at)).cmp(&(b.kind, &b.role, place(*bt)));
+        order.then_with(|| a.detail.cmp(&b.detail))
     });
-    found
+    found.into_iter().map(|(_, change)| change).collect()
 }
 
 /// Login roles of both sides by name.
@@ -62,48 +81,74 @@ fn same(was: &Reach, is: &Reach) -> bool {
     (was.role, was.superuser, was.bypass_rls) == (is.role, is.superuser, is.bypass_rls) && was.reaches(is)
 }
 
-/// Objects of both sides.
-struct Objects<'a>(Vec<(Guarded<'a>, Guarded<'a>)>);
+/// An object as it is on both sides.
+struct Pair<'a> {
+    old: Guarded<'a>,
+    new: Guarded<'a>,
+    label: OnceCell<String>,
+    /// What is behind `ON` in GRANT.
+    target: OnceCell<(String, String)>,
+    row_security: OnceCell<bool>,
+}
 
-impl<'a> Objects<'a> {
-    fn all(before: &'a Snapshot, after: &'a Snapshot) -> Self {
-        let mut pairs = Self::differing(before, after).0;
-        let known: std::collections::HashSet<_> =
-            pairs.iter().map(|(old, _)| (old.catalog, old.key)).collect();
-        let new: HashMap<_, _> =
-            objects::all(after).map(|object| ((object.catalog, object.key), object)).collect();
-        for old in objects::all(before) {
-            let at = (old.catalog, old.key);
-            if !known.contains(&at)
-                && let Some(new) = new.get(&at)
-            {
-                pairs.push((old, *new));
-            }
+impl<'a> Pair<'a> {
+    const fn new(old: Guarded<'a>, new: Guarded<'a>) -> Self {
+        Self { old, new, label: OnceCell::new(), target: OnceCell::new(), row_security: OnceCell::new() }
+    }
+
+    fn label(&self, after: &Snapshot) -> &str {
+        self.label.get_or_init(|| after.guarded_label(&self.new))
+    }
+
+    fn target(&self, after: &Snapshot) -> &(String, String) {
+        self.target.get_or_init(|| after.grant_target(&self.new))
+    }
+
+    /// Whether policies may decide about its rows on one side.
+    fn row_security(&self, before: &Snapshot, after: &Snapshot) -> bool {
+        let of = |state: &Snapshot, object: &Guarded| {
+            state.tables.relations.oid(object.key.0).is_some_and(|row| row.row_security)
+        };
+        *self.row_security.get_or_init(|| of(before, &self.old) || of(after, &self.new))
+    }
+}
+
+/// Adds the objects whose row is the same as before.
+fn add_others<'a>(before: &'a Snapshot, after: &'a Snapshot, pairs: &mut Vec<Pair<'a>>) {
+    let known: std::collections::HashSet<_> =
+        pairs.iter().map(|pair| (pair.old.catalog, pair.old.key)).collect();
+    let new: HashMap<_, _> =
+        objects::all(after).map(|object| ((object.catalog, object.key), object)).collect();
+    for old in objects::all(before) {
+        let at = (old.catalog, old.key);
+        if !known.contains(&at)
+            && let Some(new) = new.get(&at)
+        {
+            pairs.push(Pair::new(old, *new));
         }
-        Self(pairs)
     }
+}
 
-    /// Those whose row is another than before.
-    fn differing(before: &'a Snapshot, after: &'a Snapshot) -> Self {
-        let mut pairs = Vec::new();
-        let (old, new) = (&before.tables, &after.tables);
-        each(&old.databases, &new.databases, before, after, &mut pairs, |(oid, ..), row| {
-            Some(object(Catalog::Database, (oid, 0), Kind::Database, row.owner, &row.acl))
-        });
-        each(&old.schemas, &new.schemas, before, after, &mut pairs, |(oid, ..), row| {
-            Some(object(Catalog::Schema, (oid, 0), Kind::Schema, row.owner, &row.acl))
-        });
-        each(&old.relations, &new.relations, before, after, &mut pairs, |(oid, ..), row| {
-            objects::has_privileges(row).then(|| objects::relation(oid, row))
-        });
-        each(&old.functions, &new.functions, before, after, &mut pairs, |(oid, ..), row| {
-            Some(object(Catalog::Function, (oid, 0), Kind::Function, row.owner, &row.acl))
-        });
-        each(&old.columns, &new.columns, before, after, &mut pairs, |(relation, number, _), row| {
-            (!row.dropped).then(|| object(Catalog::Column, (relation, number), Kind::Column, 0, &row.acl))
-        });
-        Self(pairs)
-    }
+/// The objects whose row is another than before.
+fn differing<'a>(before: &'a Snapshot, after: &'a Snapshot) -> Vec<Pair<'a>> {
+    let mut pairs = Vec::new();
+    let (old, new) = (&before.tables, &after.tables);
+    each(&old.databases, &new.databases, before, after, &mut pairs, |(oid, ..), row| {
+        Some(object(Catalog::Database, (oid, 0), Kind::Database, row.owner, &row.acl))
+    });
+    each(&old.schemas, &new.schemas, before, after, &mut pairs, |(oid, ..), row| {
+        Some(object(Catalog::Schema, (oid, 0), Kind::Schema, row.owner, &row.acl))
+    });
+    each(&old.relations, &new.relations, before, after, &mut pairs, |(oid, ..), row| {
+        objects::has_privileges(row).then(|| objects::relation(oid, row))
+    });
+    each(&old.functions, &new.functions, before, after, &mut pairs, |(oid, ..), row| {
+        Some(object(Catalog::Function, (oid, 0), Kind::Function, row.owner, &row.acl))
+    });
+    each(&old.columns, &new.columns, before, after, &mut pairs, |(relation, number, _), row| {
+        (!row.dropped).then(|| object(Catalog::Column, (relation, number), Kind::Column, 0, &row.acl))
+    });
+    pairs
 }
 
 fn object(
@@ -121,14 +166,16 @@ fn each<'a, R: PartialEq>(
     new: &'a Table<R>,
     before: &Snapshot,
     after: &Snapshot,
-    pairs: &mut Vec<(Guarded<'a>, Guarded<'a>)>,
+    pairs: &mut Vec<Pair<'a>>,
     form: impl Fn((u32, u32, u32), &'a R) -> Option<Guarded<'a>>,
 ) {
     let mut gone = HashMap::new();
     let mut made = Vec::new();
     for difference in differences(old, new) {
         match difference {
-            Difference::Changed(key, was, is) => pairs.extend(form(key, was).zip(form(key, is))),
+            Difference::Changed(key, was, is) => {
+                pairs.extend(form(key, was).zip(form(key, is)).map(|(old, new)| Pair::new(old, new)));
+            }
             Difference::Removed(key, was) => {
                 gone.extend(form(key, was).map(|object| (before.guarded_label(&object), object)));
             }
@@ -136,64 +183,87 @@ fn each<'a, R: PartialEq>(
         }
     }
     if !gone.is_empty() {
-        pairs.extend(made.into_iter().filter_map(|is| Some((*gone.get(&after.guarded_label(&is))?, is))));
+        let of = |is| Some(Pair::new(*gone.get(&after.guarded_label(&is))?, is));
+        pairs.extend(made.into_iter().filter_map(of));
     }
 }
 
-fn compare(
-    before: &Snapshot,
-    after: &Snapshot,
-    name: &str,
-    (reach, old): (&Reach, &Guarded),
-    (reach_now, new): (&Reach, &Guarded),
-    found: &mut Vec<Change>,
-) {
-    let (was, is) = (old.access(reach, before.version), new.access(reach_now, after.version));
-    let (lost, gained) = if old.kind == Kind::Column {
-        // What its table gives, the column need not.
-        let whole = |state: &Snapshot, reach: &Reach, relation: u32| {
-            let row = state.tables.relations.oid(relation);
-            row.map_or(Privileges::NONE, |row| objects::relation(relation, row).access(reach, state.version))
+/// A role that can log in on both sides.
+struct Role<'a> {
+    before: &'a Snapshot,
+    after: &'a Snapshot,
+    name: &'a str,
+    was: &'a Reach,
+    is: &'a Reach,
+    had: Ways<'a>,
+    has: Ways<'a>,
+}
+
+/// How a role has a privilege: the same way on every object with the same owner and the same grants.
+type Ways<'a> = HashMap<(Privileges, Kind, u32, &'a Option<Acl>), Option<Path>>;
+
+fn way<'w, 'a>(
+    known: &'w mut Ways<'a>,
+    state: &Snapshot,
+    reach: &Reach,
+    privilege: Privileges,
+    object: &Guarded<'a>,
+) -> Option<&'w Path> {
+    let key = (privilege, object.kind, object.owner, object.acl);
+    known.entry(key).or_insert_with(|| paths(state, reach, privilege, object).into_iter().next()).as_ref()
+}
+
+impl<'a> Role<'a> {
+    fn compare(&mut self, pair: &Pair<'a>, tell: &mut impl FnMut(Change)) {
+        let (before, after, old, new) = (self.before, self.after, &pair.old, &pair.new);
+        let (was, is) = (old.access(self.was, before.version), new.access(self.is, after.version));
+        let (lost, gained) = if old.kind == Kind::Column {
+            // What its table gives, the column need not.
+            let whole = |state: &Snapshot, reach: &Reach, relation: u32| {
+                let row = state.tables.relations.oid(relation);
+                row.map_or(Privileges::NONE, |row| {
+                    objects::relation(relation, row).access(reach, state.version)
+                })
+            };
+            let both = whole(before, self.was, old.key.0).and(whole(after, self.is, new.key.0));
+            (was.without(is).without(both), is.without(was).without(both))
+        } else {
+            (was.without(is), is.without(was))
         };
-        let both = whole(before, reach, old.key.0).and(whole(after, reach_now, new.key.0));
-        (was.without(is).without(both), is.without(was).without(both))
-    } else {
-        (was.without(is), is.without(was))
-    };
-    let mut tell = |kind, detail: String, undo| {
-        found.push(Change {
-            kind,
-            object: after.guarded_label(new),
-            role: Some(RoleName::new(name)),
-            detail,
-            statement: None,
-            undo,
-        });
-    };
-    let role = written_identifier(name);
-    for (one, word) in lost.each() {
-        let path = paths(before, reach, one, old).first().map(|path| format!(" (it had it {path})"));
-        let (column, target) = after.grant_target(new);
-        let undo = vec![format!("GRANT {word}{column} ON {target} TO {role}")];
-        tell(ChangeKind::AccessLost, format!("{word}{}", path.unwrap_or_default()), Some(undo));
-    }
-    for (one, word) in gained.each() {
-        let path = paths(after, reach_now, one, new).first().map(|path| format!(" ({path})"));
-        tell(ChangeKind::AccessGained, format!("{word}{}", path.unwrap_or_default()), None);
-    }
-    if old.kind == Kind::Relation {
-        let bound = (bound(before, reach, old.key.0), bound(after, reach_now, new.key.0));
-        let reads =
-            Privileges::SELECT.and(Privileges::INSERT).and(Privileges::UPDATE).and(Privileges::DELETE);
-        if bound == (false, true) && !is.both(reads).is_empty() {
-            let detail = "rows that no policy gives it (row security now applies to it)";
-            tell(ChangeKind::AccessLost, detail.to_owned(), None);
-        } else if bound == (true, false) && !is.both(reads).is_empty() {
-            tell(
-                ChangeKind::AccessGained,
-                "every row (row security no longer applies to it)".to_owned(),
-                None,
-            );
+        let name = self.name;
+        let mut tell = |kind, detail: String, undo| {
+            tell(Change {
+                kind,
+                object: pair.label(after).to_owned(),
+                role: Some(RoleName::new(name)),
+                detail,
+                statement: None,
+                undo,
+            });
+        };
+        for (one, word) in lost.each() {
+            let path = way(&mut self.had, before, self.was, one, old);
+            let path = path.map(|path| format!(" (it had it {path})")).unwrap_or_default();
+            let (column, target) = pair.target(after);
+            let undo = vec![format!("GRANT {word}{column} ON {target} TO {}", written_identifier(name))];
+            tell(ChangeKind::AccessLost, format!("{word}{path}"), Some(undo));
+        }
+        for (one, word) in gained.each() {
+            let path = way(&mut self.has, after, self.is, one, new);
+            let path = path.map(|path| format!(" ({path})")).unwrap_or_default();
+            tell(ChangeKind::AccessGained, format!("{word}{path}"), None);
+        }
+        if old.kind == Kind::Relation && pair.row_security(before, after) {
+            let bound = (bound(before, self.was, old.key.0), bound(after, self.is, new.key.0));
+            let reads =
+                Privileges::SELECT.and(Privileges::INSERT).and(Privileges::UPDATE).and(Privileges::DELETE);
+            if bound == (false, true) && !is.both(reads).is_empty() {
+                let detail = "rows that no policy gives it (row security now applies to it)";
+                tell(ChangeKind::AccessLost, detail.to_owned(), None);
+            } else if bound == (true, false) && !is.both(reads).is_empty() {
+                let detail = "every row (row security no longer applies to it)";
+                tell(ChangeKind::AccessGained, detail.to_owned(), None);
+            }
         }
     }
 }

@@ -73,10 +73,7 @@ pub(super) fn rows(catalog: Catalog, version: u32, which: &Which) -> String {
     let (list, from) = parts(catalog, version);
     let condition = match which {
         Which::All => String::new(),
-        // The subquery is carried out once, not for every row.
-        Which::Since(oldest) => {
-            format!("AND pg_catalog.age(t.xmin) <= (SELECT pg_catalog.age('{oldest}'::pg_catalog.xid))")
-        }
+        Which::Since(oldest) => format!("AND {}", fresh(*oldest)),
         Which::These(wanted) => {
             let wanted: Vec<_> = wanted.iter().map(|(a, b, c)| format!("({a}, {b}, {c})")).collect();
             format!("AND ({}) IN ({})", keys(catalog), wanted.join(", "))
@@ -94,19 +91,29 @@ pub(super) fn public_roles() -> String {
     format!("SELECT 'roles', 0, t.oid, 0, 0, {}", text.join(" "))
 }
 
-/// Count and sums of a catalog's rows.
-pub(super) fn fingerprint(catalog: Catalog, version: u32) -> String {
+/// Count and sums of a catalog's rows, and how many of them that transaction or a later one has written: one look at
+/// each catalog tells whether more must be asked.
+pub(super) fn fingerprint(catalog: Catalog, version: u32, since: u32) -> String {
     let (_, from) = parts(catalog, version);
     let sum: Vec<_> = catalog.keys().iter().map(|key| format!("{key}::pg_catalog.int8")).collect();
-    let below = match (catalog.summed_below(), catalog.keys().first()) {
-        (u32::MAX, _) | (_, None) => String::new(),
-        (below, Some(key)) => format!("AND {key} < {below}"),
+    let fresh = fresh(since);
+    let (summed, wanted) = match (catalog.summed_below(), catalog.keys().first()) {
+        (u32::MAX, _) | (_, None) => (String::new(), String::new()),
+        (below, Some(key)) => {
+            (format!(" FILTER (WHERE {key} < {below})"), format!("AND ({key} < {below} OR {fresh})"))
+        }
     };
     format!(
-        "SELECT 'fingerprint', '{}', pg_catalog.count(*), pg_catalog.sum({}), pg_catalog.sum(pg_catalog.age(t.xmin)) {from}{below}",
+        "SELECT 'fingerprint', '{}', pg_catalog.count(*){summed}, pg_catalog.sum({}){summed}, \
+         pg_catalog.sum(pg_catalog.age(t.xmin)){summed}, pg_catalog.count(*) FILTER (WHERE {fresh}) {from}{wanted}",
         catalog.name(),
         sum.join(" + ")
     )
+}
+
+/// Whether a row was written by that transaction or a later one. The subquery is carried out once, not for every row.
+fn fresh(since: u32) -> String {
+    format!("pg_catalog.age(t.xmin) <= (SELECT pg_catalog.age('{since}'::pg_catalog.xid))")
 }
 
 /// Every key of a catalog with its xmin.

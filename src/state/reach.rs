@@ -17,7 +17,8 @@ pub(super) struct Reach {
     pub(super) role: u32,
     pub(super) superuser: bool,
     pub(super) bypass_rls: bool,
-    through: HashMap<u32, u32>,
+    /// Sorted: a role is looked for here for every grant on every object.
+    through: Vec<(u32, u32)>,
     /// What predefined roles give (PostgreSQL manual, 21.5).
     pub(super) reads_all: Option<u32>,
     pub(super) writes_all: Option<u32>,
@@ -61,8 +62,12 @@ impl<'a> Memberships<'a> {
                 }
             }
         }
+        let mut through: Vec<_> = through.into_iter().collect();
+        through.sort_unstable();
         let row = self.state.role_row(role);
-        let predefined = |name| self.state.role_named(name).filter(|oid| through.contains_key(oid));
+        let predefined = |name| {
+            self.state.role_named(name).filter(|role| through.iter().any(|(reached, _)| reached == role))
+        };
         Reach {
             role,
             superuser: row.is_some_and(|row| row.superuser),
@@ -78,11 +83,16 @@ impl<'a> Memberships<'a> {
 impl Reach {
     /// Whether another reaches the same roles.
     pub(super) fn reaches(&self, other: &Self) -> bool {
-        self.through.len() == other.through.len() && other.through.keys().all(|role| self.has(*role))
+        self.through.iter().map(|(role, _)| role).eq(other.through.iter().map(|(role, _)| role))
     }
 
     pub(super) fn has(&self, role: u32) -> bool {
-        self.through.contains_key(&role)
+        self.through_which(role).is_some()
+    }
+
+    fn through_which(&self, role: u32) -> Option<u32> {
+        let at = self.through.binary_search_by_key(&role, |(reached, _)| *reached).ok()?;
+        self.through.get(at).map(|(_, through)| *through)
     }
 
     /// The memberships from the role to another one, nearest first; empty for itself.
@@ -91,8 +101,8 @@ impl Reach {
         let mut at = to;
         while at != self.role {
             way.push(at);
-            let Some(before) = self.through.get(&at) else { break };
-            at = *before;
+            let Some(before) = self.through_which(at) else { break };
+            at = before;
         }
         way.reverse();
         way

@@ -1,9 +1,9 @@
 //! Reads the state again and again, each time only what may have changed.
 //!
 //! A row of a catalog tells by its `xmin` which transaction wrote it (PostgreSQL manual, 5.6), so only rows of
-//! transactions that had not ended at the previous reading are sent again. Rows that are gone, and rows that a
-//! rollback brought back, are noticed by counts and sums over each catalog; only where these differ are its keys
-//! compared.
+//! transactions that had not ended at the previous reading are sent again, where a catalog has any. Rows that are
+//! gone, and rows that a rollback brought back, are noticed by counts and sums over each catalog; only where these
+//! differ are its keys compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -143,10 +143,7 @@ impl Watcher {
         for catalog in &catalogs {
             match self.since {
                 None => statements.push(query::rows(*catalog, version, &Which::All)),
-                Some(since) => {
-                    statements.push(query::rows(*catalog, version, &Which::Since(since)));
-                    statements.push(query::fingerprint(*catalog, version));
-                }
+                Some(since) => statements.push(query::fingerprint(*catalog, version, since)),
             }
         }
         if prelude.forbidden.contains(&Catalog::Role) {
@@ -166,7 +163,13 @@ impl Watcher {
         if !answer.roles.is_empty() {
             merge_roles(&mut next.tables, &answer.roles);
         }
-        if self.since.is_some() {
+        if let Some(since) = self.since {
+            if !answer.fresh.is_empty() {
+                let rows = |catalog: &Catalog| query::rows(*catalog, version, &Which::Since(since));
+                let statements: Vec<_> = answer.fresh.iter().map(rows).collect();
+                let rows = asker.ask(&query::framed(&statements, path, false)).await?;
+                Answer::default().take(rows, &mut next.tables)?;
+            }
             // Columns go with their tables, which is known without reading 30,000 keys.
             let (columns, others): (Vec<_>, Vec<_>) =
                 catalogs.iter().copied().partition(|catalog| *catalog == Catalog::Column);
@@ -202,6 +205,8 @@ pub(super) fn unreadable(what: &str) -> QueryFailure {
 struct Answer {
     clock: Option<(u32, u32)>,
     fingerprints: BTreeMap<Catalog, Fingerprint>,
+    /// Those with rows that were written since.
+    fresh: Vec<Catalog>,
     keys: BTreeMap<Catalog, BTreeMap<Key, u32>>,
     running: Running,
     settings: Settings,
@@ -232,6 +237,9 @@ impl Answer {
                     if let Some(catalog) = text(1).and_then(Catalog::named) {
                         let sums = Fingerprint { count: sum(2), keys: sum(3), ages: sum(4) };
                         self.fingerprints.insert(catalog, sums);
+                        if sum(5) > 0 {
+                            self.fresh.push(catalog);
+                        }
                     }
                 }
                 "keys" => {
