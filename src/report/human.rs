@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::document::{Document, ResultStatus, RunEntry};
+use crate::dump::{TokenKind, tokens};
 use crate::identifiers::RunNumber;
 use crate::verdict::{Hazard, Outcome, ReasonKind, Status};
 
@@ -50,18 +51,32 @@ fn settled(text: &mut String, document: &Document, width: usize) {
     if document.runs.iter().any(|run| run.script != first.script) && document.drift.is_none() {
         return;
     }
+    let nothing = |after| format!("the runs after run {after} changed nothing more");
     let what = match (&document.settled, &document.drift) {
-        (Some(settled), None) => format!("the runs after run {} changed nothing more", settled.after_run),
-        (Some(settled), Some(drift)) => format!(
-            "the runs after run {} changed nothing more in the catalogs, but {}",
-            settled.after_run, drift.message
-        ),
+        // Rows are what many scripts are for, and whether they stay is not known.
+        (Some(settled), None) if writes_rows(last) => format!("{} but rows", nothing(settled.after_run)),
+        (Some(settled), None) => nothing(settled.after_run),
+        (Some(settled), Some(drift)) => {
+            format!("{} in the catalogs, but {}", nothing(settled.after_run), drift.message)
+        }
         (None, None) => format!("run {} still changed something: the script has not settled", last.run),
         (None, Some(drift)) => format!("the script has not settled: {}", drift.message),
     };
     for line in textwrap::wrap(&what, width) {
         let _ = writeln!(text, "{}", painted(FAINT, &line));
     }
+}
+
+/// Whether a statement of a run wrote rows.
+fn writes_rows(run: &RunEntry) -> bool {
+    let writes = |sql: &str| {
+        let all = tokens(sql);
+        let first = all.iter().find(|token| token.kind != TokenKind::Comment);
+        first.is_some_and(|token| {
+            ["insert", "update", "delete", "merge"].iter().any(|verb| token.is(sql, verb))
+        })
+    };
+    run.result.statements.iter().any(|one| one.rows > Some(0) && writes(&one.sql))
 }
 
 /// What nearly went wrong; of many that are alike the first few.

@@ -31,7 +31,7 @@ pub struct Drift {
 pub enum How {
     /// Each run adds more of it.
     Grows,
-    /// Each run undoes what the one before it did.
+    /// Each run undoes what the one before it did, or a few runs come round to where they began.
     Alternates,
     /// Each run leaves less of it.
     Shrinks,

@@ -39,31 +39,36 @@ pub(super) fn growing(runs: &[RunObservation]) -> Vec<Drifting> {
     found
 }
 
-/// Tables whose rows are after the last run what they were two runs before, and not one before.
+/// Tables whose rows are after the last run what they were some runs before, and in none of those between.
 pub(super) fn alternating(contents: &[Contents], runs: &[RunObservation]) -> Vec<Drifting> {
-    let [.., earlier, between, last] = runs else { return Vec::new() };
     let mut found = Vec::new();
     for table in contents {
         let after = |run: &RunObservation| {
             table.hashes.iter().find(|(number, _)| *number == run.run).map(|(_, hash)| hash)
         };
-        let (Some(first), Some(second), Some(third)) = (after(earlier), after(between), after(last)) else {
-            continue;
+        let Some((last, earlier)) = runs.split_last() else { continue };
+        // Where one is not known, nobody knows how long the way back is.
+        let known: Vec<_> = earlier.iter().rev().map_while(|run| Some((run.run, after(run)?))).collect();
+        let same = known.iter().position(|(_, hash)| Some(*hash) == after(last));
+        let Some((before, steps)) = same.and_then(|at| Some((known.get(at)?.0, at + 1))) else { continue };
+        let (rows, last) = (format!("the rows of {}", table.table), last.run);
+        let message = match steps {
+            // Nothing was changed.
+            0 | 1 => continue,
+            2 => format!(
+                "each run undoes what the one before it did to {rows}: after run {last} they are what they were after run \
+                 {before}"
+            ),
+            _ => format!("{rows} go round: after run {last} they are what they were after run {before}"),
         };
-        if first == third && first != second {
-            found.push(Drifting {
-                how: How::Alternates,
-                noun: "rows".to_owned(),
-                object: format!("table {}", table.table),
-                values: Vec::new(),
-                limit: None,
-                message: format!(
-                    "each run undoes what the one before it did to the rows of {}: after run {} they are what they were \
-                     after run {}",
-                    table.table, last.run, earlier.run
-                ),
-            });
-        }
+        found.push(Drifting {
+            how: How::Alternates,
+            noun: "rows".to_owned(),
+            object: format!("table {}", table.table),
+            values: Vec::new(),
+            limit: None,
+            message,
+        });
     }
     found
 }

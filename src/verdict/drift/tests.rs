@@ -120,9 +120,30 @@ fn rows_that_come_back_alternate_where_the_catalogs_have_settled() {
         (["1 a", "1 a", "1 a"], None),
         (["1 a", "1 b", "1 c"], None),
     ] {
-        let hashes = (1..).map(RunNumber).zip(hashes.map(str::to_owned)).collect();
-        seen.course.contents =
-            vec![crate::observations::Contents { table: "public.flags".to_owned(), hashes }];
+        seen.course.contents = vec![flags(&hashes)];
         assert_eq!(drift(&seen).map(|drift| drift.how), how);
     }
+}
+
+#[test]
+fn rows_that_go_round_in_more_than_two_runs_are_told() {
+    let mut runs = three();
+    runs.push(RunObservation { run: RunNumber(4), ..runs[2].clone() });
+    runs.iter_mut().for_each(|run| run.changes.clear());
+    let mut seen = rehearsal(runs, vec![], vec![]);
+    seen.course.contents = vec![flags(&["1 b", "1 c", "1 a", "1 b"])];
+    let round = drift(&seen).unwrap();
+    assert_eq!(round.how, How::Alternates);
+    assert_eq!(
+        round.message,
+        "the rows of public.flags go round: after run 4 they are what they were after run 1"
+    );
+    // One of them could not be read.
+    seen.course.contents[0].hashes.remove(1);
+    assert_eq!(drift(&seen), None);
+}
+
+fn flags(hashes: &[&str]) -> crate::observations::Contents {
+    let hashes = (1..).map(RunNumber).zip(hashes.iter().map(|hash| (*hash).to_owned())).collect();
+    crate::observations::Contents { table: "public.flags".to_owned(), hashes }
 }

@@ -33,7 +33,7 @@ pub(super) fn found(rehearsal: &Rehearsal) -> Vec<Hazard> {
         transactions(run).into_iter().filter_map(|statements| Span::of(statements, &replay.held)).collect();
     let (long, short): (Vec<Span>, Vec<Span>) = spans.into_iter().partition(|span| !span.works().is_empty());
     let long = long.iter().map(|span| hazard(run, span.first(), span.told(rehearsal)));
-    long.chain(told_once(run, &short)).collect()
+    long.chain(told_once(rehearsal, run, &short)).collect()
 }
 
 fn hazard(run: &RunObservation, statement: &Statement, message: String) -> Hazard {
@@ -226,9 +226,20 @@ fn numbered(statement: &Statement) -> String {
     format!("statement {}{line}", statement.index)
 }
 
-/// What is over in a moment: that is told once for all, unless the script gives up by itself where it has to wait.
-fn told_once(run: &RunObservation, spans: &[Span]) -> Option<Hazard> {
+/// What is over in a moment: that is told once for all, unless the script gives up by itself where it has to wait, or the
+/// run itself has shown what happens then.
+fn told_once(rehearsal: &Rehearsal, run: &RunObservation, spans: &[Span]) -> Option<Hazard> {
     let first = spans.first()?.first();
+    let shown = |stander: &Stander| {
+        let worker = rehearsal.workers.iter().find(|worker| worker.name == stander.worker);
+        let stands = worker.map_or(f64::INFINITY, |worker| worker.max_outage_ms);
+        run.waits
+            .iter()
+            .any(|wait| wait.application == stander.worker.as_str() && wait.until_ms - wait.from_ms > stands)
+    };
+    if spans.iter().flat_map(|span| &span.standers).any(|stander| shown(stander)) {
+        return None;
+    }
     let bounded = |statement: &Statement| {
         let words = advice::words(&statement.sql);
         statement.index < first.index
@@ -252,7 +263,7 @@ fn told_once(run: &RunObservation, spans: &[Span]) -> Option<Hazard> {
     let (is, it) = if more == 0 { ("is", "it") } else { ("are", "one of them") };
     let message = format!(
         "{} {wait} as long as {what} {is} under way, which is short (it holds {}); but where {it} has to wait itself, for \
-         somebody's long query or open transaction, they wait behind it. SET lock_timeout = '2s' before it lets it give up \
+         somebody's long query or open transaction, they wait behind it. SET lock_timeout = '1s' before it lets it give up \
          instead",
         list(&names),
         spans.first().map(Span::holds).unwrap_or_default(),

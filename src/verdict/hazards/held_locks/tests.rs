@@ -103,6 +103,24 @@ fn what_is_short_is_told_once_unless_it_gives_up_by_itself() {
 }
 
 #[test]
+fn what_a_run_has_shown_is_no_hazard_any_more() {
+    let mut seen = seen(&[("ALTER TABLE public.orders ADD a int", false)], true);
+    let wait = |until_ms: f64| crate::observations::LockWait {
+        backend: 8,
+        application: "reader".to_owned(),
+        blockers: vec![7],
+        blocker_names: vec![],
+        from_ms: 0.0,
+        until_ms,
+    };
+    // The worker stands an outage of 1 ms.
+    seen.runs[0].waits = vec![wait(0.5)];
+    assert_eq!(found(&seen).len(), 1);
+    seen.runs[0].waits = vec![wait(2.0)];
+    assert_eq!(found(&seen), []);
+}
+
+#[test]
 fn what_only_the_planner_reads_as_a_whole_is_short() {
     let told = told(&[
         ("BEGIN", true),
