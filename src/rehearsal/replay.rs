@@ -130,7 +130,8 @@ fn orders(edit: &Edit, known: &Known) -> Orders {
             Edit::Whole | Edit::CutAfter(_) => true,
             // What had no effect would only do harm in a run that ends early.
             Edit::UpTo(last) => {
-                verdict::steers(statement) || (seen.index <= *last && suspects.contains(&seen.index))
+                verdict::steers(statement, known.statements)
+                    || (seen.index <= *last && suspects.contains(&seen.index))
             }
             Edit::Without(others) => !others.contains(&seen.index),
         };

@@ -145,6 +145,9 @@ fn differing<'a>(before: &'a Snapshot, after: &'a Snapshot) -> Vec<Pair<'a>> {
     each(&old.functions, &new.functions, before, after, &mut pairs, |(oid, ..), row| {
         Some(object(Catalog::Function, (oid, 0), Kind::Function, row.owner, &row.acl))
     });
+    each(&old.large_objects, &new.large_objects, before, after, &mut pairs, |(oid, ..), row| {
+        Some(object(Catalog::LargeObject, (oid, 0), Kind::LargeObject, row.owner, &row.acl))
+    });
     each(&old.columns, &new.columns, before, after, &mut pairs, |(relation, number, _), row| {
         (!row.dropped).then(|| object(Catalog::Column, (relation, number), Kind::Column, 0, &row.acl))
     });

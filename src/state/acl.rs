@@ -106,6 +106,7 @@ pub(super) enum Kind {
     Server,
     Type,
     Parameter,
+    LargeObject,
 }
 
 impl Kind {
@@ -126,6 +127,7 @@ impl Kind {
             Self::Schema => P::USAGE.and(P::CREATE),
             Self::Tablespace => P::CREATE,
             Self::Parameter => P::SET.and(P::ALTER_SYSTEM),
+            Self::LargeObject => P::SELECT.and(P::UPDATE),
         }
     }
 

@@ -144,6 +144,7 @@ catalogs! {
     Tablespace tablespaces ["t.oid"] { name: Name, owner: u32, options: Texts, acl: Option<Acl> }
     Language languages ["t.oid"] { name: Name, owner: u32, trusted: bool, acl: Option<Acl> }
     Parameter parameters ["t.oid"] { name: Name, acl: Option<Acl> }
+    LargeObject large_objects ["t.oid"] { name: Name, owner: u32, acl: Option<Acl> }
 }
 
 impl Catalog {

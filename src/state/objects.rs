@@ -120,7 +120,14 @@ pub(super) fn all(state: &Snapshot) -> impl Iterator<Item = Guarded<'_>> {
             acl: &row.acl,
         },
     );
-    databases.chain(schemas).chain(relations).chain(functions).chain(columns)
+    let large = tables.large_objects.iter().map(|((oid, ..), row)| Guarded {
+        catalog: Catalog::LargeObject,
+        key: (oid, 0),
+        kind: Kind::LargeObject,
+        owner: row.owner,
+        acl: &row.acl,
+    });
+    databases.chain(schemas).chain(relations).chain(functions).chain(columns).chain(large)
 }
 
 impl Snapshot {
@@ -135,6 +142,7 @@ impl Snapshot {
             Catalog::Database => format!("database {}", self.database_name(oid)),
             Catalog::Schema => format!("schema {}", self.schema(oid)),
             Catalog::Function => self.function_label(oid),
+            Catalog::LargeObject => format!("large object {oid}"),
             Catalog::Column => {
                 format!("column {} of {}", self.column_name(oid, number), self.relation_label(oid))
             }
@@ -149,6 +157,7 @@ impl Snapshot {
         match object.catalog {
             Catalog::Database => (none, format!("DATABASE {}", self.database_name(oid))),
             Catalog::Schema => (none, format!("SCHEMA {}", self.schema(oid))),
+            Catalog::LargeObject => (none, format!("LARGE OBJECT {oid}")),
             Catalog::Function => {
                 let row = self.tables.functions.oid(oid);
                 let word = if row.is_some_and(|row| row.kind == 'p') { "PROCEDURE" } else { "FUNCTION" };

@@ -13,17 +13,22 @@ const ROWS: u64 = 1000;
 const ALL_ROWS: u64 = 50_000;
 /// Tables that one query counts.
 const BATCH: usize = 100;
-/// Rows of all tables together that are taken back one by one: more is nothing that one types.
+/// Rows that are taken back one by one, and statements that take back what became of all tables together: more is
+/// nothing that one types.
 const FEW: usize = 5;
+/// Rows that one statement names by their keys.
+const NAMED: usize = 20;
 
 /// Ordinary tables, partitions among them, that are neither the system's nor temporary: name, columns that can be
-/// written, and those of its key. The schema of an extension's own tables is not asked for.
+/// written, those of its key, and whether one of them takes no value but the next. The schema of an extension's own tables
+/// is not asked for.
 const TABLES: &str = "SELECT pg_catalog.format('%I', n.nspname), pg_catalog.format('%I', c.relname), \
      (SELECT pg_catalog.string_agg(a.attname, E'\\x01' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a \
       WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''), \
      (SELECT pg_catalog.string_agg(a.attname, E'\\x01' ORDER BY a.attnum) FROM pg_catalog.pg_index i \
       JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey) \
-      WHERE i.indrelid = c.oid AND i.indisprimary) \
+      WHERE i.indrelid = c.oid AND i.indisprimary), \
+     EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attidentity = 'a' AND NOT a.attisdropped) \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
      WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
      ORDER BY 1, 2";
@@ -36,6 +41,8 @@ pub struct Contents(BTreeMap<String, Table>);
 struct Table {
     columns: Vec<String>,
     key: Vec<String>,
+    /// It has a column that is GENERATED ALWAYS AS IDENTITY.
+    always: bool,
     count: u64,
     /// The same for the same rows in any order.
     sum: String,
@@ -54,11 +61,12 @@ impl Contents {
     pub async fn read(by: &impl Ask, before: Option<&Self>) -> Result<Self, QueryFailure> {
         let mut all = BTreeMap::new();
         for row in by.ask(TABLES).await? {
-            let [Some(schema), Some(name), columns, key] = row.as_slice() else { continue };
+            let [Some(schema), Some(name), columns, key, always] = row.as_slice() else { continue };
             let names = |list: &Option<String>| -> Vec<String> {
                 list.iter().flat_map(|list| list.split('\u{1}')).map(str::to_owned).collect()
             };
-            let table = Table { columns: names(columns), key: names(key), ..Table::default() };
+            let always = always.as_deref() == Some("t");
+            let table = Table { columns: names(columns), key: names(key), always, ..Table::default() };
             all.insert(format!("{schema}.{name}"), table);
         }
         let names: Vec<String> = all.keys().cloned().collect();
@@ -129,10 +137,7 @@ impl Table {
             .iter()
             .zip(row)
             .filter(|(name, _)| is_key(name))
-            .map(|(name, value)| match value {
-                Some(value) => format!("{} = {}", written_identifier(name), quote_literal(value)),
-                None => format!("{} IS NULL", written_identifier(name)),
-            })
+            .map(|(name, value)| equals(name, value))
             .collect();
         parts.join(" AND ")
     }
@@ -172,35 +177,89 @@ fn compare(name: &str, before: &Table, after: &Table) -> RowsChanged {
     gone.retain(|row| !pairs.iter().any(|(one, _)| one == row));
     come.retain(|row| !pairs.iter().any(|(_, other)| other == row));
     changed.updated = u64::try_from(pairs.len()).ok();
-    if pairs.len() + gone.len() + come.len() > FEW {
+    let deeds = deeds(before, &pairs);
+    if deeds.len() + gone.len() + come.len() > FEW {
         return changed;
     }
-    for (one, other) in pairs {
-        let differing =
-            || before.columns.iter().zip(one.iter().zip(other)).filter(|(_, (old, new))| old != new);
-        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "NULL".to_owned());
-        let told: Vec<String> = differing()
-            .map(|(column, (old, new))| format!("{column} from {} to {}", shown(old), shown(new)))
+    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "NULL".to_owned());
+    for (differing, rows) in &deeds {
+        let told: Vec<String> = differing
+            .iter()
+            .map(|(column, old, new)| format!("{column} from {} to {}", shown(old), shown(new)))
             .collect();
         changed.values.push(told.join(", "));
-        let set: Vec<String> = differing()
-            .map(|(column, (old, _))| format!("{} = {}", written_identifier(column), literal(old)))
+        let Some(found) = found_by(before, differing, rows, new) else {
+            changed.undo.clear();
+            return changed;
+        };
+        let set: Vec<String> = differing
+            .iter()
+            .map(|(column, old, _)| format!("{} = {}", written_identifier(column), literal(old)))
             .collect();
-        let found = before.condition(other);
         changed.undo.push(format!("UPDATE {name} SET {} WHERE {found}", set.join(", ")));
     }
     for row in come {
         changed.undo.push(format!("DELETE FROM {name} WHERE {}", before.condition(row)));
     }
-    for row in gone {
-        let values: Vec<String> = row.iter().map(literal).collect();
+    if !gone.is_empty() {
+        let of = |row: &&Row| format!("({})", row.iter().map(literal).collect::<Vec<_>>().join(", "));
         changed.undo.push(format!(
-            "INSERT INTO {name} ({}) OVERRIDING SYSTEM VALUE VALUES ({})",
+            "INSERT INTO {name} ({}){} VALUES {}",
             listed(&before.columns),
-            values.join(", ")
+            if before.always { " OVERRIDING SYSTEM VALUE" } else { "" },
+            gone.iter().map(of).collect::<Vec<_>>().join(", ")
         ));
     }
     changed
+}
+
+/// A column, and a value before and after.
+type Differing<'a> = Vec<(&'a str, &'a Option<String>, &'a Option<String>)>;
+
+/// What was done to rows, each the same to how many of them.
+fn deeds<'a>(table: &'a Table, pairs: &[(&'a Row, &'a Row)]) -> Vec<(Differing<'a>, Vec<&'a Row>)> {
+    let mut deeds: Vec<(Differing, Vec<&Row>)> = Vec::new();
+    for (one, other) in pairs {
+        let columns = table.columns.iter().zip(one.iter().zip(other.iter()));
+        let differing: Differing = columns
+            .filter(|(_, (old, new))| old != new)
+            .map(|(column, (old, new))| (column.as_str(), old, new))
+            .collect();
+        match deeds.iter_mut().find(|(known, _)| *known == differing) {
+            Some((_, rows)) => rows.push(other),
+            None => deeds.push((differing, vec![other])),
+        }
+    }
+    deeds
+}
+
+/// The condition that finds the rows to which the same was done: by their key, or by what they are now where no other
+/// row of the table is the same.
+fn found_by(table: &Table, differing: &Differing, rows: &[&Row], all: &[Row]) -> Option<String> {
+    if let [row] = rows {
+        return Some(table.condition(row));
+    }
+    let is_so = |row: &&Row| {
+        let value = |name: &str| table.columns.iter().zip(row.iter()).find(|(column, _)| *column == name);
+        differing.iter().all(|(column, _, new)| value(column).is_some_and(|(_, value)| value == *new))
+    };
+    if all.iter().filter(is_so).count() == rows.len() {
+        let parts = differing.iter().map(|(column, _, new)| equals(column, new));
+        return Some(parts.collect::<Vec<_>>().join(" AND "));
+    }
+    let [key] = table.key.as_slice() else { return None };
+    let values: Option<Vec<String>> =
+        rows.iter().map(|row| Some(literal(table.key_of(row).first().copied()?))).collect();
+    values
+        .filter(|values| values.len() <= NAMED)
+        .map(|values| format!("{} IN ({})", written_identifier(key), values.join(", ")))
+}
+
+fn equals(column: &str, value: &Option<String>) -> String {
+    match value {
+        Some(value) => format!("{} = {}", written_identifier(column), quote_literal(value)),
+        None => format!("{} IS NULL", written_identifier(column)),
+    }
 }
 
 fn literal(value: &Option<String>) -> String {
@@ -234,6 +293,7 @@ mod tests {
         let table = Table {
             columns: vec!["name".to_owned(), "on".to_owned()],
             key: key.iter().map(|name| (*name).to_owned()).collect(),
+            always: false,
             count: rows.len() as u64,
             sum: format!("{rows:?}"),
             rows: Some(rows),
@@ -254,7 +314,7 @@ mod tests {
         );
         assert_eq!(
             undone(&["name"], &before, &[["a", "t"]]),
-            ["INSERT INTO public.flags (name, \"on\") OVERRIDING SYSTEM VALUE VALUES ('b', 'it''s')"]
+            ["INSERT INTO public.flags (name, \"on\") VALUES ('b', 'it''s')"]
         );
         assert_eq!(undone(&["name"], &before[..1], &before), ["DELETE FROM public.flags WHERE name = 'b'"]);
     }
@@ -265,6 +325,36 @@ mod tests {
             undone(&[], &[["a", "t"], ["a", "t"]], &[["a", "t"], ["a", "f"]]),
             ["UPDATE public.flags SET \"on\" = 't' WHERE name = 'a' AND \"on\" = 'f'"]
         );
+    }
+
+    #[test]
+    fn the_same_done_to_many_rows_is_one_statement() {
+        let names: Vec<String> = (0..30).map(|at| at.to_string()).collect();
+        let of = |names: &[String], on| -> Vec<[String; 2]> {
+            names.iter().map(|name| [name.clone(), str::to_owned(on)]).collect()
+        };
+        let undone = |before: &[[String; 2]], after: &[[String; 2]]| {
+            let both = [before, after].map(|rows| {
+                let rows: Vec<[&str; 2]> =
+                    rows.iter().map(|row| [row[0].as_str(), row[1].as_str()]).collect();
+                contents(&["name"], &rows)
+            });
+            let changed = both[0].changed(&both[1]).remove(0);
+            assert_eq!(changed.values, ["on from t to f"]);
+            changed.undo
+        };
+        assert_eq!(
+            undone(&of(&names, "t"), &of(&names, "f")),
+            ["UPDATE public.flags SET \"on\" = 't' WHERE \"on\" = 'f'"]
+        );
+        // One of them was so before.
+        let mixed = |on| [of(&names[..1], "f"), of(&names[1..4], on)].concat();
+        assert_eq!(
+            undone(&mixed("t"), &mixed("f")),
+            ["UPDATE public.flags SET \"on\" = 't' WHERE name IN ('1', '2', '3')"]
+        );
+        let many = |on| [of(&names[..1], "f"), of(&names[1..], on)].concat();
+        assert_eq!(undone(&many("t"), &many("f")), Vec::<String>::new());
     }
 
     #[test]

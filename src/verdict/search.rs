@@ -39,14 +39,26 @@ pub enum Proof {
 
 /// Whether a statement can have changed anything that outlives it: it did not fail, its transaction was not rolled
 /// back, and it is none that only steers its session.
-fn has_effect(statement: &Statement, rolled_back: bool) -> bool {
-    statement.sqlstate.is_none() && !rolled_back && !steers(statement)
+fn has_effect(statement: &Statement, rolled_back: bool, all: &[Statement]) -> bool {
+    statement.sqlstate.is_none() && !rolled_back && !steers(statement, all)
 }
 
-/// Whether a statement only begins or ends transactions or changes its own session. These are always carried out,
-/// so that the others meet what they met.
-pub fn steers(statement: &Statement) -> bool {
+/// Whether a statement of a run only begins or ends transactions, changes its own session, or has the server read what
+/// `ALTER SYSTEM` wrote. These are always carried out, so that the others meet what they met.
+pub fn steers(statement: &Statement, all: &[Statement]) -> bool {
     statement.tag.as_deref().is_some_and(is_steering)
+        || (reloads(statement) && {
+            let wrote =
+                |one: &&Statement| one.sqlstate.is_none() && one.tag.as_deref() == Some("ALTER SYSTEM");
+            all.iter().filter(|one| one.index < statement.index).any(|one| wrote(&one))
+        })
+}
+
+/// Whether a statement does nothing but have the server read its settings again (PostgreSQL manual, 20.1.2).
+fn reloads(statement: &Statement) -> bool {
+    let words = super::advice::words(&statement.sql);
+    words.iter().any(|word| word == "PG_RELOAD_CONF")
+        && words.iter().all(|word| ["SELECT", "PG_CATALOG", "PG_RELOAD_CONF"].contains(&word.as_str()))
 }
 
 /// The same of a command tag.
@@ -75,7 +87,7 @@ pub fn suspects(statements: &[Statement]) -> Vec<u32> {
     statements
         .iter()
         .zip(rolled_back)
-        .filter(|(statement, rolled_back)| has_effect(statement, *rolled_back))
+        .filter(|(statement, rolled_back)| has_effect(statement, *rolled_back, statements))
         .map(|(statement, _)| statement.index)
         .collect()
 }

@@ -45,3 +45,6 @@ CREATE EVENT TRIGGER watch ON ddl_command_start EXECUTE FUNCTION sales.watch();
 ALTER EVENT TRIGGER watch DISABLE;
 CREATE FOREIGN DATA WRAPPER nothing;
 CREATE SERVER far FOREIGN DATA WRAPPER nothing;
+SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE oid = 4242;
+SELECT lo_create(4242);
+GRANT SELECT ON LARGE OBJECT 4242 TO svc_export;

@@ -29,6 +29,8 @@ impl Object<'_> {
     pub(super) fn sql(&self, state: &Snapshot) -> String {
         match self.schema {
             Some(schema) => format!("{}{}", state.qualified(schema, self.name), self.arguments),
+            // Its name is a number.
+            None if self.word == "large object" => self.name.to_owned(),
             None => written_identifier(self.name),
         }
     }

@@ -2,8 +2,8 @@
 
 use super::super::acl::Kind;
 use super::super::catalogs::{
-    Catalog, Database, EventTrigger, Extension, ForeignServer, ForeignWrapper, Language, Publication, Schema,
-    Subscription, Tablespace,
+    Catalog, Database, EventTrigger, Extension, ForeignServer, ForeignWrapper, Language, LargeObject,
+    Publication, Schema, Subscription, Tablespace,
 };
 use super::super::tables::{Difference, Table, differences};
 use super::common::Object;
@@ -63,6 +63,7 @@ plain!(ForeignWrapper, "foreign data wrapper", Kind::Wrapper);
 plain!(ForeignServer, "server", Kind::Server);
 plain!(Tablespace, "tablespace", Kind::Tablespace);
 plain!(Language, "language", Kind::Language);
+plain!(LargeObject, "large object", Kind::LargeObject);
 
 /// `evtenabled` as ALTER EVENT TRIGGER has it.
 fn enabling(state: char) -> &'static str {
@@ -86,6 +87,12 @@ impl<'a> Diff<'a> {
         }
         self.plain(Catalog::Tablespace, &before.tablespaces, &after.tablespaces);
         self.plain(Catalog::Language, &before.languages, &after.languages);
+        for difference in differences(&before.large_objects, &after.large_objects) {
+            // Which there are is a matter of rows, and workers make some, too.
+            if let Difference::Changed(_, was, is) = difference {
+                self.common(&was.object(), &is.object());
+            }
+        }
         self.plain(Catalog::ForeignWrapper, &before.foreign_wrappers, &after.foreign_wrappers);
         for (was, is) in self.plain(Catalog::ForeignServer, &before.foreign_servers, &after.foreign_servers) {
             if was.options != is.options {

@@ -33,7 +33,13 @@ fn loss(
         names(said, &change.object)
             && (denied.is_empty() || denied.iter().any(|object| same_object(object, &change.object)))
     };
-    let mut lost: Vec<&Change> = run.changes.iter().filter(own).filter(named).collect();
+    // By which path it had it at that moment: an earlier statement may have taken another one.
+    let then = |change: &&Change| change.statement == Some(statement);
+    let mut lost: Vec<&Change> = run.traced.iter().filter(then).filter(own).filter(named).collect();
+    let earlier = taken_before(run, statement, &lost);
+    if lost.is_empty() {
+        lost = run.changes.iter().filter(own).filter(named).collect();
+    }
     if lost.is_empty() && !denied.is_empty() {
         // Of temporary tables, a message names a schema that is nobody's doing: what alone was taken is told.
         let by_it = |change: &&Change| change.statement == Some(statement);
@@ -68,10 +74,38 @@ fn loss(
     let had =
         if paths.is_empty() { String::new() } else { format!(", which it had {}", words::list(&paths)) };
     Some(format!(
-        "{role}, the worker's role, no longer has {} on {}{had}.",
+        "{role}, the worker's role, no longer has {} on {}{had}.{}",
         words::list(&privileges),
-        words::several(&objects)
+        words::several(&objects),
+        earlier.unwrap_or_default()
     ))
+}
+
+/// What an earlier statement of the run had taken, where a role lost something only with both.
+fn taken_before(run: &RunObservation, statement: u32, lost: &[&Change]) -> Option<String> {
+    let other_path = |one: &&Change| {
+        let whole = run.changes.iter().find(|change| {
+            (change.kind, &change.object, &change.role) == (one.kind, &one.object, &one.role)
+                && privilege(change) == privilege(one)
+        });
+        whole.is_some_and(|change| change.detail != one.detail)
+    };
+    let lost: Vec<&&Change> = lost.iter().filter(|one| other_path(one)).collect();
+    let taken =
+        run.traced.iter().filter(|change| change.kind == ChangeKind::PrivilegeLost).find(|change| {
+            change.statement < Some(statement)
+                && lost.iter().any(|one| one.object == change.object && privilege(one) == privilege(change))
+        })?;
+    let number = taken.statement?;
+    let line = run.result.statements.iter().find(|one| one.index == number).and_then(|one| one.line);
+    let line = line.map(|line| format!(", line {line},")).unwrap_or_default();
+    let from = taken.role.as_ref().map_or("PUBLIC", RoleName::as_str);
+    Some(format!(" Statement {number}{line} had taken {} on it from {from} before.", privilege(taken)))
+}
+
+/// The word of a privilege that was lost.
+fn privilege(change: &Change) -> &str {
+    change.detail.split(" (it had it ").next().unwrap_or(&change.detail)
 }
 
 /// Whether GRANT's name of an object and the one in a change are of the same thing.

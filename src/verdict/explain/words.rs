@@ -157,20 +157,22 @@ fn in_words(group: &[&Change], object: &str) -> Option<String> {
             format!("it enables {object}{}", in_brackets(detail))
         }
         ChangeKind::SessionLeft => format!("it leaves a session of {who} open ({detail})"),
+        ChangeKind::OptionsChanged if detail.starts_with("no longer populated") => {
+            format!("it leaves {object} empty: it cannot be read until it is refreshed")
+        }
+        ChangeKind::OptionsChanged if detail.contains('=') => {
+            format!("it changes the options of {object} from {arrow}")
+        }
+        ChangeKind::OptionsChanged => format!("it changes {object}: {arrow}"),
         ChangeKind::DefaultPrivilegesChanged
-        | ChangeKind::OptionsChanged
         | ChangeKind::ExtensionChanged
         | ChangeKind::EventTriggerChanged
         | ChangeKind::PublicationChanged
         | ChangeKind::SubscriptionChanged
-        | ChangeKind::UserMappingChanged
-        | ChangeKind::TransactionLeftOpen
-        | ChangeKind::LockLeft
-        | ChangeKind::TemporaryObjectLeft => {
-            let kind = serde_json::to_value(kind).ok();
-            let words = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or_default().replace('_', " ");
-            format!("{words}: {object}{}", in_brackets(&arrow))
-        }
+        | ChangeKind::UserMappingChanged => format!("it changes {object}{}", in_brackets(&arrow)),
+        ChangeKind::TransactionLeftOpen => format!("it leaves a transaction open{}", in_brackets(&arrow)),
+        ChangeKind::LockLeft => format!("it leaves a lock on {object}{}", in_brackets(&arrow)),
+        ChangeKind::TemporaryObjectLeft => format!("it leaves {object} behind{}", in_brackets(&arrow)),
     })
 }
 

@@ -15,6 +15,8 @@ const TOO_MANY: &str = "53300";
 const MOST: usize = 20;
 /// Privileges that are tried one by one.
 const SINGLES: usize = 8;
+/// What a statement did to roles that is tried first.
+const FIRST: usize = 2;
 /// Lets a session write for whose role or database the default is that it may not.
 const WRITABLE: &str = "SET default_transaction_read_only = off";
 /// Ends sessions whose role is no longer there.
@@ -62,6 +64,12 @@ pub(super) fn candidates(
     }
     all.extend(of_failure(run, seen));
     all.extend(of_sessions(run, guilty));
+    // What a role is: then it has again all that it had by that.
+    let standing = |change: &&Change| {
+        matches!(change.kind, ChangeKind::RoleAttributeChanged | ChangeKind::MembershipLost)
+            && guilty.is_some_and(|guilty| change.statement == Some(guilty))
+    };
+    all.extend(run.changes.iter().filter(standing).take(FIRST).map(|change| back(std::iter::once(change))));
     // What the worker was refused, then all that its role has lost.
     let steps = facts.steps.join(" ").to_uppercase();
     let mut refused: Vec<&Change> = run.changes.iter().filter(lost).filter(named).collect();
