@@ -242,9 +242,11 @@ impl<'a> Stage<'a> {
 
     /// A statement with the password of the role that it names, where one is asked for.
     fn with_password(&self, statement: &str) -> String {
+        let names = |verb: &str, role: &RoleName| {
+            statement.starts_with(&format!("{verb} ROLE {} ", written_identifier(role.as_str())))
+        };
         let asked = self.logins.iter().find(|(role, _)| {
-            statement.contains(OWN_PASSWORD)
-                && statement.starts_with(&format!("ALTER ROLE {} ", written_identifier(role.as_str())))
+            statement.contains(OWN_PASSWORD) && (names("ALTER", role) || names("CREATE", role))
         });
         match asked {
             Some((_, secret)) => statement.replace(OWN_PASSWORD, &quote_literal(secret.reveal())),

@@ -58,7 +58,8 @@ impl Object<'_> {
     /// The statements that make a new one like it belong to the same owner and to the same roles.
     fn belongings(&self, state: &Snapshot) -> Vec<String> {
         let mut statements = Vec::new();
-        if let Some(owner) = self.owner {
+        // An extension has an owner, but no statement that gives it another one.
+        if let Some(owner) = self.owner.filter(|_| self.word != "extension") {
             statements.push(format!(
                 "ALTER {} {} OWNER TO {}",
                 self.sql_word(),

@@ -1,24 +1,44 @@
 //! Publications, and what they publish.
 
 use super::super::catalogs::{Catalog, Publication};
+use super::super::snapshot::Snapshot;
 use super::super::tables::{Difference, differences};
 use super::server::Plain as _;
 use super::{ALTERED, Diff, Pair, Place, from_to};
 use crate::identifiers::written_identifier;
 use crate::observations::ChangeKind;
 
+/// What a publication publishes of each table.
+fn publishes(row: &Publication) -> String {
+    let each =
+        [(row.insert, "insert"), (row.update, "update"), (row.delete, "delete"), (row.truncate, "truncate")];
+    each.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect::<Vec<_>>().join(", ")
+}
+
+/// The statement that makes a publication anew; none where it filters rows or columns.
+pub(super) fn again(state: &Snapshot, row: &Publication) -> Option<String> {
+    let ((oid, ..), _) = state.tables.publications.iter().find(|(_, other)| other.name == row.name)?;
+    let mut parts = Vec::new();
+    for (_, part) in state.tables.publication_tables.iter().filter(|(_, part)| part.publication == oid) {
+        if part.definition.is_some() {
+            return None;
+        }
+        parts.push(format!("TABLE {}", state.relation_sql(part.relation)));
+    }
+    let schemas = state.tables.publication_schemas.iter().filter(|(_, part)| part.publication == oid);
+    parts.extend(schemas.map(|(_, part)| format!("TABLES IN SCHEMA {}", state.schema(part.schema))));
+    if row.all_tables {
+        parts.push("ALL TABLES".to_owned());
+    }
+    let what = if parts.is_empty() { String::new() } else { format!(" FOR {}", parts.join(", ")) };
+    let root = if row.via_root { ", publish_via_partition_root = true" } else { "" };
+    let name = written_identifier(&row.name);
+    Some(format!("CREATE PUBLICATION {name}{what} WITH (publish = '{}'{root})", publishes(row)))
+}
+
 impl Diff<'_> {
     pub(super) fn publication(&mut self, was: &Publication, is: &Publication) {
         let (label, name) = (is.object().label(self.after), written_identifier(&is.name));
-        let publishes = |row: &Publication| {
-            let each = [
-                (row.insert, "insert"),
-                (row.update, "update"),
-                (row.delete, "delete"),
-                (row.truncate, "truncate"),
-            ];
-            each.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect::<Vec<_>>().join(", ")
-        };
         if publishes(was) != publishes(is) {
             let undo = format!("ALTER PUBLICATION {name} SET (publish = '{}')", publishes(was));
             let detail = format!("publishes {}", from_to(publishes(was), publishes(is)));

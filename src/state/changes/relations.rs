@@ -1,5 +1,7 @@
 //! Tables, views, sequences and the like; what is a partition of what.
 
+use std::collections::HashSet;
+
 use super::super::acl::Kind;
 use super::super::catalogs::{Catalog, Inheritance, Relation};
 use super::super::labels::relation_word;
@@ -31,7 +33,8 @@ fn query(state: &Snapshot, oid: u32) -> Option<&str> {
     state.definition(Catalog::Rule, rule.0).map(|query| query.trim_end_matches(';'))
 }
 
-/// The statement that makes a relation anew, where it has no rows of its own.
+/// The statement that makes a relation anew, where it has no rows of its own, or is the part of a table that others find
+/// missing: what was in it does not come back by a statement.
 fn again(state: &Snapshot, oid: u32, relation: &Relation) -> Option<String> {
     let name = state.qualified(relation.schema, &relation.name);
     match relation.kind {
@@ -61,6 +64,11 @@ fn again(state: &Snapshot, oid: u32, relation: &Relation) -> Option<String> {
                 sequence.start,
                 sequence.cache
             ))
+        }
+        'r' if relation.partition => {
+            let (_, inherits) = state.tables.inheritance.of(oid).next()?;
+            let bound = state.definition(Catalog::Relation, oid)?;
+            Some(format!("CREATE TABLE {name} PARTITION OF {} {bound}", state.relation_sql(inherits.parent)))
         }
         _ => None,
     }
@@ -241,8 +249,23 @@ impl Diff<'_> {
     }
 
     fn partitions(&mut self) {
-        for difference in differences(&self.before.tables.inheritance, &self.after.tables.inheritance) {
+        let all = differences(&self.before.tables.inheritance, &self.after.tables.inheritance);
+        let mut anew = HashSet::new();
+        for difference in &all {
+            if let Difference::Removed((child, ..), Inheritance { parent }) = difference
+                && let Some(child_now) = self.now(Catalog::Relation, *child)
+                && let Some(parent_now) = self.now(Catalog::Relation, *parent)
+                && self.before.definition(Catalog::Relation, *child)
+                    == self.after.definition(Catalog::Relation, child_now)
+            {
+                anew.insert((child_now, parent_now));
+            }
+        }
+        for difference in all {
             match difference {
+                // A table that was made anew is again what it was.
+                Difference::Added((child, ..), Inheritance { parent })
+                    if anew.contains(&(child, *parent)) => {}
                 Difference::Added((child, ..), Inheritance { parent }) => {
                     if self.before.tables.has(Catalog::Relation, *parent) {
                         self.attached_to(child, *parent);

@@ -42,7 +42,9 @@ macro_rules! plain {
 
 plain!(Database, "database", Kind::Database);
 plain!(Schema, "schema", Kind::Schema; |row, _| Some(format!("CREATE SCHEMA {}", written_identifier(&row.name))));
-plain!(Extension, "extension");
+plain!(Extension, "extension"; |row, diff| {
+    Some(format!("CREATE EXTENSION {} SCHEMA {}", written_identifier(&row.name), diff.before.schema(row.schema)))
+});
 plain!(EventTrigger, "event trigger"; |row, diff| {
     let function = diff.before.tables.functions.oid(row.function)?;
     let tags: Vec<_> = row.tags.0.iter().map(|tag| crate::identifiers::quote_literal(tag)).collect();
@@ -57,7 +59,7 @@ plain!(EventTrigger, "event trigger"; |row, diff| {
         row.event, diff.before.qualified(function.schema, &function.name)
     ))
 });
-plain!(Publication, "publication");
+plain!(Publication, "publication"; |row, diff| super::publications::again(diff.before, row));
 plain!(Subscription, "subscription");
 plain!(ForeignWrapper, "foreign data wrapper", Kind::Wrapper);
 plain!(ForeignServer, "server", Kind::Server);

@@ -111,9 +111,20 @@ fn in_words(group: &[&Change], object: &str) -> Option<String> {
             Some((_, new)) => format!("it renames {object} to {new}"),
             None => format!("it renames {object}"),
         },
-        ChangeKind::ObjectMoved => format!("it moves {object} from {arrow}"),
+        ChangeKind::ObjectMoved => match detail.split_once(" → ") {
+            // It is told by the name that it has now.
+            Some((old, new)) => {
+                let was = object.replacen(&format!(" {new}."), &format!(" {old}."), 1);
+                format!("it moves {was} to schema {new}")
+            }
+            None => format!("it moves {object}"),
+        },
         ChangeKind::SettingChanged => match object.strip_prefix("setting ") {
-            Some(setting) => format!("it sets {setting} for the whole server: {arrow}"),
+            // Whom it has broken knows that it was in force sooner or later.
+            Some(setting) => {
+                let arrow = arrow.trim_end_matches(" (not in force yet)");
+                format!("it sets {setting} for the whole server: {arrow}")
+            }
             None => format!("it changes what is set for {object}: {arrow}"),
         },
         ChangeKind::SequenceMovedBack => {

@@ -2,7 +2,7 @@
 
 use crate::identifiers::{RoleName, WorkerName, quote_literal, written_identifier};
 use crate::observations::{
-    Change, ChangeKind, OWN_PASSWORD, Rehearsal, RunObservation, WorkerObservation, undo,
+    Change, ChangeKind, OWN_PASSWORD, Rehearsal, RunObservation, WorkerFacts, WorkerObservation, undo,
 };
 use crate::verdict::cause::Cause;
 use crate::verdict::rows;
@@ -63,6 +63,8 @@ pub(super) fn candidates(
         all.push(vec![format!("ALTER ROLE {role} PASSWORD {OWN_PASSWORD};")]);
     }
     all.extend(of_failure(run, seen));
+    all.extend(of_columns(run, guilty));
+    all.extend(dropped_role(run, facts, seen));
     all.extend(of_sessions(run, guilty));
     // What a role is: then it has again all that it had by that.
     let standing = |change: &&Change| {
@@ -125,6 +127,57 @@ fn of_failure(run: &RunObservation, seen: &WorkerObservation) -> Vec<Vec<String>
         change.object.strip_prefix("materialized view ").filter(|_| names(&said, &change.object))
     });
     views.map(|view| vec![format!("REFRESH MATERIALIZED VIEW {view}")]).collect()
+}
+
+/// Columns that were dropped, there again without what was in them. Where rows are there already, a column that has no
+/// default may not be NOT NULL. What was dropped with them comes after them.
+fn of_columns(run: &RunObservation, guilty: Option<u32>) -> Vec<Vec<String>> {
+    let by_it = |change: &&&Change| guilty.is_none() || change.statement == guilty;
+    let dropped: Vec<&Change> = run.changes.iter().chain(&run.traced).collect();
+    let mut columns: Vec<String> = Vec::new();
+    for change in dropped.iter().filter(by_it).filter(|change| change.kind == ChangeKind::ColumnDropped) {
+        let parts = change.object.strip_prefix("column ").and_then(|rest| rest.split_once(" of table "));
+        let Some((name, table)) = parts else { continue };
+        let filled = change.detail.contains(" DEFAULT ") || change.detail.contains(" GENERATED ");
+        let detail = if filled { &change.detail } else { change.detail.trim_end_matches(" NOT NULL") };
+        let sql = format!("ALTER TABLE {table} ADD COLUMN {name} {detail};");
+        if !columns.contains(&sql) {
+            columns.push(sql);
+        }
+    }
+    if columns.is_empty() {
+        return Vec::new();
+    }
+    let with_it: Vec<&Change> = run
+        .changes
+        .iter()
+        .filter(|change| guilty.is_none() || change.statement == guilty)
+        .filter(|change| change.kind == ChangeKind::ObjectDropped)
+        .collect();
+    let (before, after): (Vec<&Change>, Vec<&Change>) =
+        with_it.into_iter().partition(|change| change.object.starts_with("type "));
+    let whole = [back(before.into_iter()), columns.clone(), back(after.into_iter())].concat();
+    [columns, whole].into_iter().collect()
+}
+
+/// A worker's role that was dropped, with what it had, and an end to the sessions of the one that is gone.
+fn dropped_role(run: &RunObservation, facts: &WorkerFacts, seen: &WorkerObservation) -> Option<Vec<String>> {
+    let own = |change: &&Change| change.role.as_ref() == Some(&facts.role);
+    let dropped = |change: &Change| change.kind == ChangeKind::RoleDropped;
+    run.changes.iter().filter(own).find(|change| dropped(change))?;
+    let had = |change: &&Change| {
+        matches!(
+            change.kind,
+            ChangeKind::PrivilegeLost | ChangeKind::MembershipLost | ChangeKind::RoleSettingChanged
+        )
+    };
+    let role = written_identifier(facts.role.as_str());
+    let mut again = vec![format!("CREATE ROLE {role} LOGIN PASSWORD {OWN_PASSWORD};")];
+    again.extend(back(run.changes.iter().filter(own).filter(had)));
+    if seen.existing_session.is_some() {
+        again.push(ORPHANS.to_owned());
+    }
+    Some(again)
 }
 
 /// What is still to be done for a worker that a candidate let go on to its next mistake: a table that took another's
