@@ -104,6 +104,9 @@ fn effect(
         let told = told.or_else(|| ended(seen));
         sentences.push(told.unwrap_or_else(|| without_changes(run, statement)));
     }
+    if relevant.iter().any(|change| held_rows(change)) {
+        sentences.push("What was in it comes back from a backup only.".to_owned());
+    }
     if more > 0 {
         let what = if more == 1 { "one more change".to_owned() } else { format!("{more} more changes") };
         sentences.push(format!("It makes {what} of that kind."));
@@ -156,6 +159,15 @@ fn is_deed(change: &&Change) -> bool {
 fn ended(seen: &WorkerObservation) -> Option<String> {
     let code = failure(seen)?.sqlstate.as_ref()?;
     (code.as_str() == "57P01").then(|| "It ended the session that the worker had.".to_owned())
+}
+
+/// Whether what was dropped had rows, or values of rows.
+fn held_rows(change: &Change) -> bool {
+    match change.kind {
+        ChangeKind::ColumnDropped => !change.detail.contains(" GENERATED ALWAYS AS ("),
+        ChangeKind::ObjectDropped => change.object.starts_with("table "),
+        _ => false,
+    }
 }
 
 /// What a session that was left open keeps others from.

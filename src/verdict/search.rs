@@ -308,4 +308,18 @@ mod tests {
         ];
         assert_eq!(suspects(&statements), [1, 9, 11]);
     }
+
+    #[test]
+    fn a_reload_is_suspected_where_the_run_has_written_no_setting() {
+        let reload = |index| Statement {
+            sql: "SELECT pg_catalog.pg_reload_conf()".to_owned(),
+            ..statement(index, Some("SELECT 1"), None, false)
+        };
+        assert_eq!(
+            suspects(&[reload(1), statement(2, Some("ALTER SYSTEM"), None, false), reload(3)]),
+            [1, 2]
+        );
+        let more = Statement { sql: "SELECT pg_reload_conf(), f()".to_owned(), ..reload(2) };
+        assert_eq!(suspects(&[statement(1, Some("ALTER SYSTEM"), None, false), more]), [1, 2]);
+    }
 }

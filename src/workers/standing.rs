@@ -16,9 +16,15 @@ const POLL: Duration = Duration::from_millis(2);
 /// waits for the transaction that has written it, in most cases with a lock on the row in hand (PostgreSQL manual, 54.12
 /// and 9.27).
 const WAITING: &str = "SELECT a.pid, l.mode, \
-                              (SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
-                               FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                               WHERE c.oid = l.relation) \
+                              CASE WHEN l.locktype = 'advisory' AND l.objsubid = 1 THEN \
+                                  'advisory lock ' || ((l.classid::pg_catalog.int8 << 32) | l.objid::pg_catalog.int8) \
+                              WHEN l.locktype = 'advisory' THEN \
+                                  'advisory lock (' || l.classid || ', ' || l.objid || ')' \
+                              ELSE \
+                                  (SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
+                                   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                                   WHERE c.oid = l.relation) \
+                              END \
                        FROM pg_catalog.pg_stat_activity a \
                        JOIN pg_catalog.pg_locks l ON l.pid = a.pid AND NOT l.granted \
                        WHERE a.wait_event_type = 'Lock' AND EXISTS ( \

@@ -16,6 +16,8 @@ pub const TESTS: &[Test] = &[
     ("mistakes::a_right_on_the_database", a_right_on_the_database),
     ("mistakes::a_default_that_was_dropped", a_default_that_was_dropped),
     ("mistakes::a_table_in_another_schema", a_table_in_another_schema),
+    ("mistakes::a_column_that_was_dropped", a_column_that_was_dropped),
+    ("mistakes::a_second_right_that_goes", a_second_right_that_goes),
     ("mistakes::something_new_takes_nobodys_place", something_new_takes_nobodys_place),
 ];
 
@@ -67,7 +69,7 @@ fn rights_that_go_with_a_membership(backend: Backend) -> Result<(), Failed> {
             script: "SELECT 1;\nREVOKE writers FROM svc_import;\n",
             guilty: "REVOKE writers",
             said: "no longer has INSERT and SELECT on table public.orders, which it had through its membership in writers",
-            repair: "GRANT SELECT, INSERT ON TABLE public.orders TO svc_import;",
+            repair: "GRANT writers TO svc_import;",
             ..Mistake::default()
         },
     )
@@ -180,8 +182,37 @@ fn a_table_in_another_schema(backend: Backend) -> Result<(), Failed> {
         &Mistake {
             script: "CREATE SCHEMA attic;\nALTER TABLE public.orders SET SCHEMA attic;\n",
             guilty: "ALTER TABLE public.orders SET SCHEMA attic",
-            said: "It moves table attic.orders from public to attic.",
+            said: "It moves table public.orders to schema attic.",
             repair: "ALTER TABLE attic.orders SET SCHEMA public;",
+            ..Mistake::default()
+        },
+    )
+}
+
+fn a_column_that_was_dropped(backend: Backend) -> Result<(), Failed> {
+    rehearsed(
+        backend,
+        &Mistake {
+            script: "ALTER TABLE public.orders DROP COLUMN total;\n",
+            guilty: "ALTER TABLE public.orders DROP COLUMN",
+            said: "It drops column total of table public.orders. What was in it comes back from a backup only.",
+            // Where rows are, it cannot be NOT NULL as it was.
+            repair: "ALTER TABLE public.orders ADD COLUMN total numeric;",
+            ..Mistake::default()
+        },
+    )
+}
+
+fn a_second_right_that_goes(backend: Backend) -> Result<(), Failed> {
+    rehearsed(
+        backend,
+        &Mistake {
+            script: "GRANT INSERT, SELECT ON public.orders TO svc_import;\nSELECT 1;\n\
+                     REVOKE INSERT ON public.orders FROM writers;\nREVOKE INSERT ON public.orders FROM svc_import;\n",
+            guilty: "REVOKE INSERT ON public.orders FROM svc_import",
+            said: "no longer has INSERT on table public.orders, which it had by a grant of shop_owner to itself. \
+                   Statement 3, line 3, had taken INSERT on it from writers before.",
+            repair: "GRANT INSERT ON public.orders TO svc_import;",
             ..Mistake::default()
         },
     )

@@ -76,7 +76,7 @@ fn a_row_that_is_gone_is_put_back(backend: Backend) -> Result<(), Failed> {
     let entry = broken(&report)?;
     says(entry, "It takes 1 of 2 rows from public.flags.")?;
     let repair = entry["repair"]["sql"].as_str().unwrap_or_default();
-    let wanted = "INSERT INTO public.flags (name, note, enabled) OVERRIDING SYSTEM VALUE VALUES ('import', \
+    let wanted = "INSERT INTO public.flags (name, note, enabled) VALUES ('import', \
                   E'it''s a \\\\ \"flag\"', 't')";
     same(repair, repair.split_whitespace().eq(format!("{wanted};").split_whitespace()), true)
 }

@@ -187,7 +187,14 @@ impl Diff<'_> {
                 (Some(was), None) => (
                     ChangeKind::MembershipLost,
                     format!("member of {role_sql}{}", was.told()),
-                    was.grants(&role_sql, &member_sql, self.before.version),
+                    // What GRANT gives by itself need not be written (PostgreSQL manual, GRANT).
+                    if (was.admin, was.inherit, was.set) == (false, true, true)
+                        && self.after.role_row(member).is_some_and(|member| member.inherit)
+                    {
+                        vec![format!("GRANT {role_sql} TO {member_sql}")]
+                    } else {
+                        was.grants(&role_sql, &member_sql, self.before.version)
+                    },
                 ),
                 (None, Some(is)) => (
                     ChangeKind::MembershipGained,

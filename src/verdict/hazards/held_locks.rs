@@ -147,7 +147,11 @@ impl<'a> Span<'a> {
             let Some(asked) = &stander.asked else { continue };
             let locks = self.statements.iter().flat_map(|statement| &statement.locks);
             let strongest = locks.filter(|lock| lock.object == asked.object).map(|lock| lock.mode).max();
-            held.extend(strongest.map(|mode| format!("{mode} on {}", asked.object)));
+            held.extend(strongest.map(|mode| match asked.object.as_str() {
+                // It has but two modes, which say nothing to whom it matters.
+                advisory if advisory.starts_with("advisory lock ") => advisory.to_owned(),
+                object => format!("{mode} on {object}"),
+            }));
         }
         // Who queues for a row asks for a lock on it, but the table can be used.
         if held.is_empty() || self.standers.iter().any(|stander| stander.asked.is_none()) {

@@ -135,12 +135,17 @@ fn of_columns(run: &RunObservation, guilty: Option<u32>) -> Vec<Vec<String>> {
     let by_it = |change: &&&Change| guilty.is_none() || change.statement == guilty;
     let dropped: Vec<&Change> = run.changes.iter().chain(&run.traced).collect();
     let mut columns: Vec<String> = Vec::new();
+    let anew = |object: &str| {
+        run.changes.iter().any(|change| change.kind == ChangeKind::ColumnAdded && change.object == object)
+    };
     for change in dropped.iter().filter(by_it).filter(|change| change.kind == ChangeKind::ColumnDropped) {
         let parts = change.object.strip_prefix("column ").and_then(|rest| rest.split_once(" of table "));
         let Some((name, table)) = parts else { continue };
         let filled = change.detail.contains(" DEFAULT ") || change.detail.contains(" GENERATED ");
         let detail = if filled { &change.detail } else { change.detail.trim_end_matches(" NOT NULL") };
-        let sql = format!("ALTER TABLE {table} ADD COLUMN {name} {detail};");
+        // Another one may have its name now.
+        let other = if anew(&change.object) { format!("DROP COLUMN {name}, ") } else { String::new() };
+        let sql = format!("ALTER TABLE {table} {other}ADD COLUMN {name} {detail};");
         if !columns.contains(&sql) {
             columns.push(sql);
         }
