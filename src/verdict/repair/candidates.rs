@@ -129,23 +129,14 @@ fn of_failure(run: &RunObservation, seen: &WorkerObservation) -> Vec<Vec<String>
     views.map(|view| vec![format!("REFRESH MATERIALIZED VIEW {view}")]).collect()
 }
 
-/// Columns that were dropped, there again without what was in them. Where rows are there already, a column that has no
-/// default may not be NOT NULL. What was dropped with them comes after them.
+/// Columns that were dropped, there again without what was in them: by themselves, and with the types and views that went
+/// with them.
 fn of_columns(run: &RunObservation, guilty: Option<u32>) -> Vec<Vec<String>> {
-    let by_it = |change: &&&Change| guilty.is_none() || change.statement == guilty;
-    let dropped: Vec<&Change> = run.changes.iter().chain(&run.traced).collect();
+    let by_it = |change: &&Change| guilty.is_none() || change.statement == guilty;
+    let of = |kind| move |change: &&Change| change.kind == kind;
+    let all = run.changes.iter().chain(&run.traced).filter(by_it);
     let mut columns: Vec<String> = Vec::new();
-    let anew = |object: &str| {
-        run.changes.iter().any(|change| change.kind == ChangeKind::ColumnAdded && change.object == object)
-    };
-    for change in dropped.iter().filter(by_it).filter(|change| change.kind == ChangeKind::ColumnDropped) {
-        let parts = change.object.strip_prefix("column ").and_then(|rest| rest.split_once(" of table "));
-        let Some((name, table)) = parts else { continue };
-        let filled = change.detail.contains(" DEFAULT ") || change.detail.contains(" GENERATED ");
-        let detail = if filled { &change.detail } else { change.detail.trim_end_matches(" NOT NULL") };
-        // Another one may have its name now.
-        let other = if anew(&change.object) { format!("DROP COLUMN {name}, ") } else { String::new() };
-        let sql = format!("ALTER TABLE {table} {other}ADD COLUMN {name} {detail};");
+    for sql in all.filter(of(ChangeKind::ColumnDropped)).filter_map(|change| column(run, change)) {
         if !columns.contains(&sql) {
             columns.push(sql);
         }
@@ -153,16 +144,25 @@ fn of_columns(run: &RunObservation, guilty: Option<u32>) -> Vec<Vec<String>> {
     if columns.is_empty() {
         return Vec::new();
     }
-    let with_it: Vec<&Change> = run
-        .changes
-        .iter()
-        .filter(|change| guilty.is_none() || change.statement == guilty)
-        .filter(|change| change.kind == ChangeKind::ObjectDropped)
-        .collect();
-    let (before, after): (Vec<&Change>, Vec<&Change>) =
-        with_it.into_iter().partition(|change| change.object.starts_with("type "));
-    let whole = [back(before.into_iter()), columns.clone(), back(after.into_iter())].concat();
-    [columns, whole].into_iter().collect()
+    let dropped = run.changes.iter().filter(by_it).filter(of(ChangeKind::ObjectDropped));
+    let (types, others): (Vec<&Change>, Vec<&Change>) =
+        dropped.partition(|change| change.object.starts_with("type "));
+    let whole = [back(types.into_iter()), columns.clone(), back(others.into_iter())].concat();
+    vec![columns, whole]
+}
+
+/// The statement that makes a dropped column anew. Where rows are, one without a default cannot be NOT NULL.
+fn column(run: &RunObservation, dropped: &Change) -> Option<String> {
+    let (name, table) = dropped.object.strip_prefix("column ")?.split_once(" of table ")?;
+    let detail = &dropped.detail;
+    let filled = detail.contains(" DEFAULT ") || detail.contains(" GENERATED ");
+    let detail = if filled { detail } else { detail.trim_end_matches(" NOT NULL") };
+    // Another one may have its name now.
+    let is_other =
+        |change: &Change| change.kind == ChangeKind::ColumnAdded && change.object == dropped.object;
+    let other =
+        if run.changes.iter().any(is_other) { format!("DROP COLUMN {name}, ") } else { String::new() };
+    Some(format!("ALTER TABLE {table} {other}ADD COLUMN {name} {detail};"))
 }
 
 /// A worker's role that was dropped, with what it had, and an end to the sessions of the one that is gone.
