@@ -188,7 +188,7 @@ fn compare(name: &str, before: &Table, after: &Table) -> RowsChanged {
             .map(|(column, old, new)| format!("{column} from {} to {}", shown(old), shown(new)))
             .collect();
         changed.values.push(told.join(", "));
-        let Some(found) = found_by(before, differing, rows, new) else {
+        let Some(found) = found_by(before, rows) else {
             changed.undo.clear();
             return changed;
         };
@@ -233,19 +233,11 @@ fn deeds<'a>(table: &'a Table, pairs: &[(&'a Row, &'a Row)]) -> Vec<(Differing<'
     deeds
 }
 
-/// The condition that finds the rows to which the same was done: by their key, or by what they are now where no other
-/// row of the table is the same.
-fn found_by(table: &Table, differing: &Differing, rows: &[&Row], all: &[Row]) -> Option<String> {
+/// The condition that finds the rows to which the same was done: by their key. What they are now does not tell them from
+/// rows that were so before, of which production may have some where the clone has none.
+fn found_by(table: &Table, rows: &[&Row]) -> Option<String> {
     if let [row] = rows {
         return Some(table.condition(row));
-    }
-    let is_so = |row: &&Row| {
-        let value = |name: &str| table.columns.iter().zip(row.iter()).find(|(column, _)| *column == name);
-        differing.iter().all(|(column, _, new)| value(column).is_some_and(|(_, value)| value == *new))
-    };
-    if all.iter().filter(is_so).count() == rows.len() {
-        let parts = differing.iter().map(|(column, _, new)| equals(column, new));
-        return Some(parts.collect::<Vec<_>>().join(" AND "));
     }
     let [key] = table.key.as_slice() else { return None };
     let values: Option<Vec<String>> =
@@ -344,17 +336,10 @@ mod tests {
             changed.undo
         };
         assert_eq!(
-            undone(&of(&names, "t"), &of(&names, "f")),
-            ["UPDATE public.flags SET \"on\" = 't' WHERE \"on\" = 'f'"]
+            undone(&of(&names[..3], "t"), &of(&names[..3], "f")),
+            ["UPDATE public.flags SET \"on\" = 't' WHERE name IN ('0', '1', '2')"]
         );
-        // One of them was so before.
-        let mixed = |on| [of(&names[..1], "f"), of(&names[1..4], on)].concat();
-        assert_eq!(
-            undone(&mixed("t"), &mixed("f")),
-            ["UPDATE public.flags SET \"on\" = 't' WHERE name IN ('1', '2', '3')"]
-        );
-        let many = |on| [of(&names[..1], "f"), of(&names[1..], on)].concat();
-        assert_eq!(undone(&many("t"), &many("f")), Vec::<String>::new());
+        assert_eq!(undone(&of(&names, "t"), &of(&names, "f")), Vec::<String>::new());
     }
 
     #[test]
