@@ -67,9 +67,9 @@ async fn bench(pgbench: &Path, rounds: u32, seconds: &str) {
     };
     let (listener, relayed) = socket("relay");
     tokio::spawn(relay(listener, server.endpoint.clone()));
-    let tap = Tap::new(server.endpoint.clone());
+    let tap = Tap::new(server.endpoint.clone()).unwrap();
     let (listener, tapped) = socket("tap");
-    tap.serve_unix(listener);
+    tap.serve_unix(listener).unwrap();
     let (host, port) = server.endpoint.host_and_port();
     let direct = (host, port.to_string());
     let (relayed, tapped) = ((relayed, "5432".to_owned()), (tapped, "5432".to_owned()));

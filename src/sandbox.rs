@@ -295,7 +295,8 @@ impl Sandbox {
     /// # Errors
     /// When there is no place for it.
     pub async fn tap(&self) -> Result<Option<Tap>, SandboxError> {
-        let tap = Tap::new(self.server.endpoint.clone());
+        let tap = Tap::new(self.server.endpoint.clone())
+            .map_err(SandboxError::io("cannot start a thread for the tap"))?;
         let served = match &self.backend {
             Backend::Local(server) => server.serve(&tap).map(|()| true),
             Backend::Docker(server) => server.serve(&tap).await,

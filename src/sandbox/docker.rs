@@ -308,14 +308,14 @@ impl DockerServer {
         if self.reach == Reach::Port {
             return Ok(false);
         }
-        tap.serve_unix(door::unix(&self.launcher.shared(), PORT)?);
+        tap.serve_unix(door::unix(&self.launcher.shared(), PORT)?)?;
         let listener = match engine::process(&self.docker, &self.container).await {
             Some(server) if self.enters => door::tcp(server, PORT).ok(),
             _ => None,
         };
         let host = match listener {
             Some(listener) => {
-                tap.serve_tcp(listener);
+                tap.serve_tcp(listener)?;
                 door::HOST
             }
             None => MOUNT,

@@ -217,12 +217,12 @@ impl LocalServer {
     pub(super) fn serve(&self, tap: &Tap) -> std::io::Result<()> {
         let host = if self.confined {
             let server = self.child.lock().unwrap_or_else(PoisonError::into_inner).id();
-            tap.serve_tcp(door::tcp(server, PORT)?);
+            tap.serve_tcp(door::tcp(server, PORT)?)?;
             door::HOST.to_owned()
         } else {
             let directory = self.socket.with_file_name("tap");
             std::fs::create_dir(&directory)?;
-            tap.serve_unix(door::unix(&directory, PORT)?);
+            tap.serve_unix(door::unix(&directory, PORT)?)?;
             directory.to_string_lossy().into_owned()
         };
         self.launcher.tap_at(host);

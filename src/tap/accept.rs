@@ -1,10 +1,13 @@
 //! Listeners, and the connections that they accepted.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -25,11 +28,20 @@ pub struct Tap {
     _guard: Arc<Guard>,
 }
 
-struct Guard(Arc<Inner>);
+struct Guard {
+    inner: Arc<Inner>,
+    /// The thread ends when this is dropped.
+    _thread: oneshot::Sender<()>,
+}
 
 /// What the tasks of a tap share.
 pub(super) struct Inner {
     upstream: Endpoint,
+    /// The tap's own thread. On a runtime of several, each message that comes wakes another of them to see whether
+    /// there is more to do, which costs more than passing it on.
+    thread: Handle,
+    /// Where whoever made the tap is at home: boundaries run there.
+    pub(super) home: Handle,
     pub(super) journal: Journal,
     pub(super) holds: Arc<Holds>,
     tasks: Mutex<Tasks>,
@@ -51,15 +63,29 @@ struct Connection {
 }
 
 impl Tap {
-    /// A tap that relays to a server.
-    pub fn new(upstream: Endpoint) -> Self {
+    /// A tap that relays to a server, on a thread of its own. What is called between statements runs on the runtime
+    /// that this is called on.
+    ///
+    /// # Errors
+    /// When there can be no further thread.
+    pub fn new(upstream: Endpoint) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let thread = runtime.handle().clone();
+        let (alive, end) = oneshot::channel::<()>();
+        std::thread::Builder::new().name("tap".to_owned()).spawn(move || {
+            // An error is what tells it that the other side is gone.
+            let _ = runtime.block_on(end);
+        })?;
         let inner = Arc::new(Inner {
             upstream,
+            thread,
+            home: Handle::current(),
             journal: Journal::default(),
             holds: Arc::default(),
             tasks: Mutex::new(Tasks::default()),
         });
-        Self { _guard: Arc::new(Guard(Arc::clone(&inner))), inner }
+        let guard = Guard { inner: Arc::clone(&inner), _thread: alive };
+        Ok(Self { inner, _guard: Arc::new(guard) })
     }
 
     #[cfg(test)]
@@ -67,10 +93,16 @@ impl Tap {
         Arc::clone(&self.inner)
     }
 
-    /// Accepts the connections of a listener from now on. Needs a runtime.
-    pub fn serve_unix(&self, listener: UnixListener) {
+    /// Accepts the connections of a listener from now on.
+    ///
+    /// # Errors
+    /// When the listener cannot go over to the tap's thread.
+    pub fn serve_unix(&self, listener: UnixListener) -> io::Result<()> {
+        let listener = listener.into_std()?;
+        let _within = self.inner.thread.enter();
+        let listener = UnixListener::from_std(listener)?;
         let inner = Arc::clone(&self.inner);
-        let task = tokio::spawn(async move {
+        let task = self.inner.thread.spawn(async move {
             loop {
                 match listener.accept().await {
                     Ok((stream, _)) => inner.connect(Wire::Unix(stream)),
@@ -79,12 +111,19 @@ impl Tap {
             }
         });
         self.inner.tasks().listeners.push(task);
+        Ok(())
     }
 
-    /// Accepts the connections of a listener from now on. Needs a runtime.
-    pub fn serve_tcp(&self, listener: TcpListener) {
+    /// Accepts the connections of a listener from now on.
+    ///
+    /// # Errors
+    /// When the listener cannot go over to the tap's thread.
+    pub fn serve_tcp(&self, listener: TcpListener) -> io::Result<()> {
+        let listener = listener.into_std()?;
+        let _within = self.inner.thread.enter();
+        let listener = TcpListener::from_std(listener)?;
         let inner = Arc::clone(&self.inner);
-        let task = tokio::spawn(async move {
+        let task = self.inner.thread.spawn(async move {
             loop {
                 match listener.accept().await {
                     Ok((stream, _)) => {
@@ -97,6 +136,7 @@ impl Tap {
             }
         });
         self.inner.tasks().listeners.push(task);
+        Ok(())
     }
 
     /// A run begins: statements that are sent from now on belong to it, and the orders hold for them. Times count
@@ -141,7 +181,7 @@ impl Tap {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.abort();
+        self.inner.abort();
     }
 }
 
@@ -172,7 +212,7 @@ impl Inner {
         let mut tasks = self.tasks();
         tasks.accepted += 1;
         let id = tasks.accepted;
-        let task = tokio::spawn(async move {
+        let task = self.thread.spawn(async move {
             let _gone = Gone(Arc::clone(&inner), id);
             // To a client, a server that cannot be reached is one that hangs up.
             if let Ok(server) = Wire::open(&inner.upstream).await {

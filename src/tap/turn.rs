@@ -1,6 +1,7 @@
 //! The end of a statement, and of everything that was sent: what is noted, and whether somebody is told.
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Next;
@@ -142,11 +143,18 @@ impl Link {
         };
         let after = last.slot;
         let held = hold && idle && self.status == b'T';
-        let future = Box::pin(async move {
+        // Dropped with the hold, it ends what it runs.
+        let mut elsewhere = JoinSet::new();
+        let reached = async move {
             if held && boundary.held(&at).await == Next::Cut {
                 return Next::Cut;
             }
             if for_good { boundary.reached(at).await } else { Next::Go }
+        };
+        elsewhere.spawn_on(reached, &self.shared.home);
+        let future = Box::pin(async move {
+            // Whoever cannot say how the run goes on lets nothing more happen.
+            elsewhere.join_next().await.and_then(Result::ok).unwrap_or(Next::Cut)
         });
         let counted = self.shared.holds.one();
         self.hold = Some(Hold { future, questions: receiver, idle, after, _counted: counted });

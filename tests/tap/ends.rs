@@ -110,7 +110,7 @@ async fn what_is_no_protocol(stage: Stage) {
 async fn a_listener_on_tcp(stage: Stage) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
-    stage.tap.serve_tcp(listener);
+    stage.tap.serve_tcp(listener).unwrap();
     stage.begin(Orders::default());
     // With a request for encryption first, as libpq's default is.
     let output = stage.psql(&["-h", "127.0.0.1", "-p", &port, "-c", "SELECT 1"]).output().await.unwrap();
@@ -120,9 +120,9 @@ async fn a_listener_on_tcp(stage: Stage) {
 
 async fn a_server_that_is_not_there(stage: Stage) {
     let gone = thirdrun::postgres::Endpoint::Unix { directory: "/nowhere".into(), port: 1 };
-    let tap = thirdrun::tap::Tap::new(gone);
+    let tap = thirdrun::tap::Tap::new(gone).unwrap();
     let path = stage.directory.path().join(".s.PGSQL.1");
-    tap.serve_unix(tokio::net::UnixListener::bind(path).unwrap());
+    tap.serve_unix(tokio::net::UnixListener::bind(path).unwrap()).unwrap();
     let output = stage.psql(&["-p", "1", "-c", "SELECT 1"]).output().await.unwrap();
     assert_eq!(output.status.code(), Some(2));
     tap.close().await;

@@ -54,8 +54,8 @@ impl Stage {
         root.run(&format!("CREATE DATABASE {database}")).await.unwrap();
         root.close().await;
         let directory = tempfile::tempdir().unwrap();
-        let tap = Tap::new(server.endpoint.clone());
-        tap.serve_unix(UnixListener::bind(directory.path().join(".s.PGSQL.5432")).unwrap());
+        let tap = Tap::new(server.endpoint.clone()).unwrap();
+        tap.serve_unix(UnixListener::bind(directory.path().join(".s.PGSQL.5432")).unwrap()).unwrap();
         Self { server, database: DatabaseName::new(database), tap, directory, held: false }
     }
 

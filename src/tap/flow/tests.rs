@@ -92,7 +92,7 @@ fn link(tap: &Tap) -> Link {
 }
 
 fn tap() -> Tap {
-    Tap::new(Endpoint::Unix { directory: "/".into(), port: 1 })
+    Tap::new(Endpoint::Unix { directory: "/".into(), port: 1 }).unwrap()
 }
 
 /// Gives a direction bytes in pieces, and returns what comes out.
