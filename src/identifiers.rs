@@ -2,7 +2,9 @@
 //!
 //! Every layer uses these types; they know nothing of files, servers or containers.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -168,7 +170,7 @@ pub fn quote_identifier(name: &str) -> String {
 
 /// Words that must be quoted to be a name everywhere: those that any version from 13 to 18 reserves in some place
 /// (`pg_get_keywords`; PostgreSQL manual, appendix C).
-const KEYWORDS: &str = " all analyse analyze and any array as asc asymmetric authorization between bigint binary bit \
+const KEYWORDS: &str = "all analyse analyze and any array as asc asymmetric authorization between bigint binary bit \
     boolean both case cast char character check coalesce collate collation column concurrently constraint create \
     cross current_catalog current_date current_role current_schema current_time current_timestamp current_user dec \
     decimal default deferrable desc distinct do else end except exists extract false fetch float for foreign freeze \
@@ -179,7 +181,13 @@ const KEYWORDS: &str = " all analyse analyze and any array as asc asymmetric aut
     overlay placing position precision primary real references returning right row select session_user setof \
     similar smallint some substring symmetric system_user table tablesample then time timestamp to trailing treat \
     trim true union unique user using values varchar variadic verbose when where window with xmlattributes xmlconcat \
-    xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable ";
+    xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable";
+
+/// Names are written by the ten thousand.
+fn is_keyword(name: &str) -> bool {
+    static SET: LazyLock<HashSet<&str>> = LazyLock::new(|| KEYWORDS.split_ascii_whitespace().collect());
+    SET.contains(name)
+}
 
 /// Writes an SQL identifier as a person would: quoted only where it would else be read as another one or not at all.
 pub fn written_identifier(name: &str) -> String {
@@ -187,7 +195,7 @@ pub fn written_identifier(name: &str) -> String {
     let mut characters = name.chars();
     if characters.next().is_some_and(plain)
         && characters.all(|character| plain(character) || character.is_ascii_digit())
-        && !KEYWORDS.contains(&format!(" {name} "))
+        && !is_keyword(name)
     {
         name.to_owned()
     } else {

@@ -21,6 +21,7 @@ mod rows;
 mod running;
 mod series;
 mod snapshot;
+mod sorts;
 mod standing;
 mod tables;
 mod watcher;

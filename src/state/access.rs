@@ -3,13 +3,14 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 
-use super::acl::{Acl, Kind, Privileges};
+use super::acl::{Kind, Privileges};
 use super::catalogs::Catalog;
 use super::objects::{self, Guarded};
 use super::reach::{Memberships, Reach};
 use super::snapshot::Snapshot;
+use super::sorts::{Access, Sorts};
 use super::tables::{Difference, Table, differences};
-use super::why::{Path, paths};
+use super::why::paths;
 use crate::identifiers::{RoleName, written_identifier};
 use crate::observations::{Change, ChangeKind};
 
@@ -26,19 +27,23 @@ pub fn access_changes(before: &Snapshot, after: &Snapshot) -> Vec<Change> {
     if roles.values().any(|(was, is)| !same(was, is)) {
         add_others(before, after, &mut pairs);
     }
+    let (old, new) =
+        (Sorts::new(pairs.iter().map(|pair| &pair.old)), Sorts::new(pairs.iter().map(|pair| &pair.new)));
     let mut found = Vec::new();
-    for (name, (was, is)) in &roles {
+    for (by, (name, (was, is))) in roles.iter().enumerate() {
         if was.superuser && is.superuser {
             continue;
         }
         let looked_at = if same(was, is) { touched } else { pairs.len() };
-        let mut role = Role { before, after, name, was, is, had: Ways::new(), has: Ways::new() };
+        let (had, has) = (Access::new(&old, before.version, was), Access::new(&new, after.version, is));
+        let grantee = written_identifier(name);
+        let mut role = Role { before, after, name, grantee, was, is, had, has, ways: HashMap::new() };
         for (at, pair) in pairs.iter().take(looked_at).enumerate() {
-            role.compare(pair, &mut |change| found.push((at, change)));
+            role.compare(at, pair, &mut |change| found.push((by, at, change)));
         }
     }
     // Thousands of changes may be told of one object: it is put into its place by its name once.
-    let mut named: Vec<usize> = found.iter().map(|(at, _)| *at).collect();
+    let mut named: Vec<usize> = found.iter().map(|(_, at, _)| *at).collect();
     named.sort_unstable();
     named.dedup();
     let label = |at: &usize| pairs.get(*at).map(|pair| pair.label(after));
@@ -50,11 +55,11 @@ pub fn access_changes(before: &Snapshot, after: &Snapshot) -> Vec<Change> {
         }
     }
     let place = |at: usize| places.get(at).copied();
-    found.sort_by(|(at, a), (bt, b)| {
-        let order = (a.kind, &a.role, place(*at)).cmp(&(b.kind, &b.role, place(*bt)));
+    found.sort_by(|(by, at, a), (other, bt, b)| {
+        let order = (a.kind, by, place(*at)).cmp(&(b.kind, other, place(*bt)));
         order.then_with(|| a.detail.cmp(&b.detail))
     });
-    found.into_iter().map(|(_, change)| change).collect()
+    found.into_iter().map(|(.., change)| change).collect()
 }
 
 /// Login roles of both sides by name.
@@ -196,30 +201,20 @@ struct Role<'a> {
     before: &'a Snapshot,
     after: &'a Snapshot,
     name: &'a str,
+    /// Its name as SQL has it.
+    grantee: String,
     was: &'a Reach,
     is: &'a Reach,
-    had: Ways<'a>,
-    has: Ways<'a>,
+    had: Access<'a>,
+    has: Access<'a>,
+    /// What is told of a privilege that is lost (or not) of an object of a sort: by which way the role has had it.
+    ways: HashMap<(bool, Privileges, usize), String>,
 }
 
-/// How a role has a privilege: the same way on every object with the same owner and the same grants.
-type Ways<'a> = HashMap<(Privileges, Kind, u32, &'a Option<Acl>), Option<Path>>;
-
-fn way<'w, 'a>(
-    known: &'w mut Ways<'a>,
-    state: &Snapshot,
-    reach: &Reach,
-    privilege: Privileges,
-    object: &Guarded<'a>,
-) -> Option<&'w Path> {
-    let key = (privilege, object.kind, object.owner, object.acl);
-    known.entry(key).or_insert_with(|| paths(state, reach, privilege, object).into_iter().next()).as_ref()
-}
-
-impl<'a> Role<'a> {
-    fn compare(&mut self, pair: &Pair<'a>, tell: &mut impl FnMut(Change)) {
+impl Role<'_> {
+    fn compare(&mut self, at: usize, pair: &Pair, tell: &mut impl FnMut(Change)) {
         let (before, after, old, new) = (self.before, self.after, &pair.old, &pair.new);
-        let (was, is) = (old.access(self.was, before.version), new.access(self.is, after.version));
+        let (was, is) = (self.had.of(at, old), self.has.of(at, new));
         let (lost, gained) = if old.kind == Kind::Column {
             // What its table gives, the column need not.
             let whole = |state: &Snapshot, reach: &Reach, relation: u32| {
@@ -245,16 +240,20 @@ impl<'a> Role<'a> {
             });
         };
         for (one, word) in lost.each() {
-            let path = way(&mut self.had, before, self.was, one, old);
-            let path = path.map(|path| format!(" (it had it {path})")).unwrap_or_default();
+            let detail = self.ways.entry((true, one, self.had.sort(at))).or_insert_with(|| {
+                let path = paths(before, self.was, one, old).into_iter().next();
+                path.map_or_else(|| word.to_owned(), |path| format!("{word} (it had it {path})"))
+            });
             let (column, target) = pair.target(after);
-            let undo = vec![format!("GRANT {word}{column} ON {target} TO {}", written_identifier(name))];
-            tell(ChangeKind::AccessLost, format!("{word}{path}"), Some(undo));
+            let undo = vec![format!("GRANT {word}{column} ON {target} TO {}", self.grantee)];
+            tell(ChangeKind::AccessLost, detail.clone(), Some(undo));
         }
         for (one, word) in gained.each() {
-            let path = way(&mut self.has, after, self.is, one, new);
-            let path = path.map(|path| format!(" ({path})")).unwrap_or_default();
-            tell(ChangeKind::AccessGained, format!("{word}{path}"), None);
+            let detail = self.ways.entry((false, one, self.has.sort(at))).or_insert_with(|| {
+                let path = paths(after, self.is, one, new).into_iter().next();
+                path.map_or_else(|| word.to_owned(), |path| format!("{word} ({path})"))
+            });
+            tell(ChangeKind::AccessGained, detail.clone(), None);
         }
         if old.kind == Kind::Relation && pair.row_security(before, after) {
             let bound = (bound(before, self.was, old.key.0), bound(after, self.is, new.key.0));

@@ -50,11 +50,14 @@ impl Privileges {
 
     /// Each of the set by itself, with its word.
     pub(super) fn each(self) -> impl Iterator<Item = (Self, &'static str)> {
-        WORDS
-            .iter()
-            .enumerate()
-            .map(|(at, word)| (Self(1 << at), *word))
-            .filter(move |(one, _)| self.has(*one))
+        let mut left = self.0;
+        // Asked for every role and every object: it mostly has none.
+        std::iter::from_fn(move || {
+            let at = left.trailing_zeros();
+            let word = WORDS.get(usize::try_from(at).ok()?)?;
+            left &= left - 1;
+            Some((Self(1 << at), *word))
+        })
     }
 
     pub(super) const fn and(self, other: Self) -> Self {

@@ -56,6 +56,13 @@ macro_rules! catalogs {
                 self.of(catalog).has(oid)
             }
 
+            /// The catalogs of which anything was read or forgotten since.
+            pub(super) fn touched(&self, since: &Self) -> Vec<Catalog> {
+                let mut touched = Vec::new();
+                $(if !self.$name.same(&since.$name) { touched.push(Catalog::$Row); })*
+                touched
+            }
+
             pub(super) fn of(&self, catalog: Catalog) -> &dyn AnyTable {
                 match catalog { $(Catalog::$Row => &self.$name),* }
             }

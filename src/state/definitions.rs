@@ -133,8 +133,8 @@ fn changed<R: PartialEq>(old: &Table<R>, new: &Table<R>, is: impl Fn(&R, &R) -> 
 pub(super) struct Reader<'a> {
     pub(super) path: Option<&'a str>,
     pub(super) restricted: bool,
-    /// Whether rows may be gone whose definitions are held.
-    pub(super) gone: bool,
+    /// The catalogs of which rows may be gone whose definitions are held.
+    pub(super) touched: Vec<Catalog>,
 }
 
 impl Reader<'_> {
@@ -171,7 +171,11 @@ impl Reader<'_> {
         }
         let all = statements.iter().cloned().chain(asked.iter().map(|(_, statement)| statement.clone()));
         let all: Vec<_> = all.collect();
-        if all.is_empty() && !self.gone {
+        let gone = |catalog: &Catalog| {
+            let mut held = next.definitions.range((*catalog, 0)..=(*catalog, u32::MAX));
+            held.any(|((_, oid), _)| !next.tables.has(*catalog, *oid))
+        };
+        if all.is_empty() && !self.touched.iter().any(gone) {
             return Ok(());
         }
         let mut texts = (*next.definitions).clone();

@@ -24,6 +24,11 @@ impl Guarded<'_> {
         }
     }
 
+    /// Whether it is a relation of PostgreSQL's own.
+    pub(super) fn is_own(&self) -> bool {
+        self.kind == Kind::Relation && self.key.0 < 12_000
+    }
+
     /// What a role can do with it, whatever the path (PostgreSQL manual, 5.8). For a column, what it has by the
     /// column's own list.
     pub(super) fn access(&self, reach: &Reach, version: u32) -> Privileges {
@@ -42,7 +47,7 @@ impl Guarded<'_> {
             None => self.grants(version).iter().for_each(&mut add),
         }
         // Nobody but a superuser writes to a catalog.
-        if self.kind == Kind::Relation && self.key.0 < 12_000 {
+        if self.is_own() {
             let writes =
                 Privileges::INSERT.and(Privileges::UPDATE).and(Privileges::DELETE).and(Privileges::TRUNCATE);
             found = found.without(writes);

@@ -111,19 +111,18 @@ pub(super) fn public_roles() -> String {
 pub(super) fn fingerprint(catalog: Catalog, version: u32, since: u32) -> String {
     let (_, from) = parts(catalog, version);
     let sum: Vec<_> = catalog.keys().iter().map(|key| format!("{key}::pg_catalog.int8")).collect();
-    let fresh = fresh(since);
-    let (summed, wanted) = match (catalog.summed_below(), catalog.keys().first()) {
-        (u32::MAX, _) | (_, None) => (String::new(), String::new()),
-        (below, Some(key)) => {
-            (format!(" FILTER (WHERE {key} < {below})"), format!("AND ({key} < {below} OR {fresh})"))
-        }
-    };
-    format!(
-        "SELECT 'fingerprint', '{}', pg_catalog.count(*){summed}, pg_catalog.sum({}){summed}, \
-         pg_catalog.sum(pg_catalog.age(t.xmin)){summed}, pg_catalog.count(*) FILTER (WHERE {fresh}) {from}{wanted}",
-        catalog.name(),
-        sum.join(" + ")
-    )
+    let (name, sum, fresh) = (catalog.name(), sum.join(" + "), fresh(since));
+    let sums = format!("pg_catalog.count(*), pg_catalog.sum({sum}), pg_catalog.sum(pg_catalog.age(t.xmin))");
+    match (catalog.summed_below(), catalog.keys().first(), from.split_once("WHERE ")) {
+        // Most of the time goes into the one look at all rows, which therefore asks for nothing else.
+        (below, Some(key), Some((table, _))) if below < u32::MAX => format!(
+            "SELECT 'fingerprint', '{name}', s.*, (SELECT pg_catalog.count(*) {table}WHERE {fresh}) \
+             FROM (SELECT {sums} {from}AND {key} < {below}) AS s"
+        ),
+        _ => format!(
+            "SELECT 'fingerprint', '{name}', {sums}, pg_catalog.count(*) FILTER (WHERE {fresh}) {from}"
+        ),
+    }
 }
 
 /// Whether a row was written by that transaction or a later one. The subquery is carried out once, not for every row.

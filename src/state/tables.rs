@@ -76,6 +76,14 @@ impl<R> Table<R> {
         self.0.range(first..=last).map(|(key, held)| (*key, &*held.row))
     }
 
+    /// The keys of rows that another reading has no longer.
+    pub(super) fn gone_in(&self, later: &Self) -> Vec<Key> {
+        if self.same(later) {
+            return Vec::new();
+        }
+        self.0.keys().filter(|key| !later.0.contains_key(key)).copied().collect()
+    }
+
     /// Whether the two are one and the same.
     pub(super) fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

@@ -81,25 +81,45 @@ impl Watcher {
             self.held = Arc::default();
             self.since = None;
         }
+        let sequences = self.held.tables.sequences.count();
+        // Asked right behind the first question: the server goes on with it while the answer to that is read.
+        let at_once =
+            async { if restricted || sequences == 0 { None } else { positions(asker, sequences).await } };
+        let (read, mut at) = tokio::join!(self.catalogs(asker, &prelude, restricted), at_once);
+        let (mut next, missing, clock) = read?;
+        if !restricted && sequences == 0 {
+            at = positions(asker, next.tables.sequences.count()).await;
+        }
+        if let Some(positions) = at {
+            next.positions = Arc::new(positions);
+        }
+        self.missing = missing;
+        self.since = Some(clock);
+        self.held = Arc::new(next);
+        Ok(self.snapshot())
+    }
+
+    /// Reads what is in the catalogs: the next state, which definitions of it are missing, and the oldest transaction
+    /// that may not have been seen.
+    async fn catalogs<A: Ask>(
+        &self,
+        asker: &A,
+        prelude: &Prelude,
+        restricted: bool,
+    ) -> Result<(Snapshot, definitions::Missing, u32), QueryFailure> {
         let mut next =
             Snapshot { version: prelude.version, database: prelude.database, ..(*self.held).clone() };
-        let clock = self.read(asker, &prelude, restricted, &mut next).await?;
+        let clock = self.read(asker, prelude, restricted, &mut next).await?;
         // The first reading wants everything, which `None` of what is held says by itself.
         let mut missing = self.missing.clone();
         missing.note(&self.held, &next);
         let texts = definitions::Reader {
             path: prelude.path.as_deref(),
             restricted,
-            gone: next.tables != self.held.tables,
+            touched: next.tables.touched(&self.held.tables),
         };
         texts.read(asker, &mut missing, &mut next).await?;
-        if !restricted {
-            positions(asker, &mut next).await;
-        }
-        self.missing = missing;
-        self.since = Some(clock);
-        self.held = Arc::new(next);
-        Ok(self.snapshot())
+        Ok((next, missing, clock))
     }
 
     async fn prelude<A: Ask>(&self, asker: &A, restricted: bool) -> Result<Prelude, QueryFailure> {
@@ -176,12 +196,9 @@ impl Watcher {
             for group in [others, columns] {
                 let wrong = wrong(&group, &answer.fingerprints, &next.tables, now);
                 mend(asker, path, version, &wrong, &mut next.tables).await?;
-                let gone = super::tables::differences(&self.held.tables.relations, &next.tables.relations);
-                for difference in gone {
-                    if let super::tables::Difference::Removed((oid, _, _), _) = difference {
-                        let keys: Vec<_> = next.tables.columns.of(oid).map(|(key, _)| key).collect();
-                        next.tables.columns.forget(&keys);
-                    }
+                for (oid, ..) in self.held.tables.relations.gone_in(&next.tables.relations) {
+                    let keys: Vec<_> = next.tables.columns.of(oid).map(|(key, _)| key).collect();
+                    next.tables.columns.forget(&keys);
                 }
             }
         }
@@ -359,18 +376,20 @@ fn merge_roles(tables: &mut Tables, rows: &Rows) {
 /// How many sequences one statement asks for.
 const SEQUENCES: usize = 1000;
 
-/// Reads where sequences are. One that somebody has locked keeps the others of its statement from being read;
-/// they stay where they were.
-async fn positions<A: Ask>(asker: &A, next: &mut Snapshot) {
-    let count = usize::try_from(next.tables.sequences.count()).unwrap_or_default();
+/// Reads where sequences are, of which there were so many. One that somebody has locked keeps the others of its
+/// statement from being read; then all stay where they were.
+async fn positions<A: Ask>(asker: &A, count: u64) -> Option<BTreeMap<u32, i64>> {
+    let count = usize::try_from(count).unwrap_or_default();
     let mut positions = BTreeMap::new();
+    if count == 0 {
+        return Some(positions);
+    }
     let mut from = 0;
-    while from < count {
+    loop {
         let last = from + SEQUENCES >= count;
         let sql = query::positions(from, (!last).then_some(SEQUENCES));
         from += SEQUENCES;
-        let Ok(rows) = asker.ask(&sql).await else { return };
-        for row in rows {
+        for row in asker.ask(&sql).await.ok()? {
             let number = |at: usize| row.get(at).and_then(Option::as_deref);
             if let (Some("position"), Some(oid), Some(value)) = (
                 number(0),
@@ -380,6 +399,8 @@ async fn positions<A: Ask>(asker: &A, next: &mut Snapshot) {
                 positions.insert(oid, value);
             }
         }
+        if last {
+            return Some(positions);
+        }
     }
-    next.positions = Arc::new(positions);
 }
