@@ -42,7 +42,7 @@ pub enum Colours {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a script again and again against a clone with your automations at work
-    Check(CheckArgs),
+    Check(Box<CheckArgs>),
     /// Read a live database, without touching it, and write what a clone of it needs
     ///
     /// It needs psql, pg_dump and pg_dumpall of the server's major version or a newer one, which connect as they always
@@ -56,6 +56,8 @@ pub enum Command {
     /// Passwords of roles are not read, and other secrets in the schema are masked; the bodies of functions and views
     /// are written as they are.
     Capture(CaptureArgs),
+    /// Render a saved report again, without a database
+    Report(ReportArgs),
     /// See it happen: a bundled outage in three runs
     Demo(DemoArgs),
     /// Say what can be used here, and how to get what is missing
@@ -67,7 +69,7 @@ pub enum Command {
 /// Options of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The script: an .sql file for psql, or any executable
+    /// The script: an .sql file for psql, or any executable; several are several rehearsals, each on its own clone
     #[arg(value_name = "SCRIPT")]
     pub scripts: Vec<PathBuf>,
     /// The rehearsal file [default: thirdrun.toml in this or a parent directory]
@@ -95,9 +97,17 @@ pub struct CheckArgs {
     /// Seed of the synthetic rows [default: 1]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// PostgreSQL's major version [default: the one that the dump came from]
-    #[arg(long, value_name = "MAJOR", value_parser = major)]
-    pub postgres: Option<u32>,
+    /// PostgreSQL's major version; several, separated by commas, rehearse each script on each of them [default: the one
+    /// that the dump came from]
+    #[arg(long, value_name = "MAJOR", value_parser = major, value_delimiter = ',')]
+    pub postgres: Vec<u32>,
+    /// How many scripts are rehearsed at the same time [default: half as many as there are processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub jobs: Option<u32>,
+    /// Only rehearse the scripts that differ from what this branch or commit has (all of them, if the rehearsal file or
+    /// what it names differs)
+    #[arg(long, value_name = "REF")]
+    pub changed_since: Option<String>,
     /// Where and how
     #[command(flatten)]
     pub running: RunningArgs,
@@ -181,6 +191,32 @@ pub enum Format {
     Human,
     /// The whole report, for programs.
     Json,
+    /// JUnit XML: a suite for each script, a case for each worker and run.
+    Junit,
+    /// A comment for a pull request.
+    Markdown,
+    /// One page that needs no network.
+    Html,
+    /// Annotations for GitHub Actions; the Markdown goes to the job's summary.
+    Github,
+    /// GitLab's code quality report.
+    Gitlab,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+}
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// A report that --format json has written; - is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// What it looks like; repeat it for several, each with its --output [default: human]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Vec<Format>,
+    /// Where it goes, instead of standard output; the first one belongs to the first --format
+    #[arg(long, value_name = "FILE")]
+    pub output: Vec<PathBuf>,
 }
 
 /// Options of `doctor`.

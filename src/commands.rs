@@ -1,6 +1,7 @@
 //! The commands, one file each. They tie the stages together and own what is printed.
 
 pub mod capture;
+mod changed;
 pub mod check;
 pub mod contain;
 pub mod demo;
@@ -8,6 +9,8 @@ pub mod doctor;
 pub mod gc;
 mod interrupt;
 mod outputs;
+pub mod report;
+mod several;
 
 use crate::cli::{Cli, Colours, Command};
 use crate::failure::{Exit, Failure};
@@ -27,10 +30,11 @@ pub fn run(cli: Cli) -> Exit {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Capture(args) => capture::run(args).await,
-            Command::Check(args) => check::run(args).await,
+            Command::Check(args) => check::run(*args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Doctor(args) => doctor::run(&args).await,
             Command::Gc(args) => gc::run(&args).await,
+            Command::Report(args) => report::run(&args),
         }
     });
     // Readers of pipes that a script left open would be waited for.

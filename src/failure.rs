@@ -7,6 +7,7 @@ use crate::capture::CaptureError;
 use crate::plan::PlanError;
 use crate::postgres::QueryFailure;
 use crate::programs::LaunchError;
+use crate::report::Trouble;
 use crate::sandbox::SandboxError;
 use crate::sandbox::docker::MAJORS;
 use crate::seed::rows::RowsError;
@@ -99,6 +100,17 @@ impl Failure {
     /// The failure and its causes in one line.
     pub fn causes(&self) -> String {
         self.chain.join(": ")
+    }
+
+    /// The failure as a report has it.
+    pub fn trouble(&self) -> Trouble {
+        let mut chain = self.chain.iter().cloned();
+        Trouble {
+            exit_code: self.exit as u8,
+            message: chain.next().unwrap_or_default(),
+            causes: chain.collect(),
+            hints: self.hints.clone(),
+        }
     }
 
     /// The failure as standard error shows it.

@@ -8,11 +8,12 @@ mod error;
 mod file;
 mod hazards;
 mod read;
+mod runs;
 mod sizes;
 mod values;
 mod workers;
 
-pub use build::{Overrides, Plan, build};
+pub use build::{Overrides, Plan, build, build_each};
 pub use error::{PlanError, Source, line_of};
 pub use file::RehearsalFile;
 pub use hazards::{HazardName, Hazards, When};

@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::identifiers::RunNumber;
 use crate::workers::Tally;
@@ -65,7 +65,64 @@ impl fmt::Display for Phase {
 /// Shows what is going on.
 pub struct Progress {
     bar: Option<ProgressBar>,
+    /// Each phase is a line.
     plain: bool,
+    /// What is noted is a line.
+    notes: bool,
+    /// The script, where there are several.
+    title: Option<String>,
+}
+
+/// Shows what is going on in several rehearsals: on a terminal a live line for each, else a line for each that has ended.
+#[derive(Clone)]
+pub struct Board {
+    lines: Option<MultiProgress>,
+    quiet: bool,
+    all: usize,
+    done: Arc<AtomicUsize>,
+}
+
+impl Board {
+    /// For so many rehearsals.
+    pub fn new(quiet: bool, terminal: bool, all: usize) -> Self {
+        let lines = (!quiet && terminal).then(MultiProgress::new);
+        Self { lines, quiet, all, done: Arc::default() }
+    }
+
+    /// For what concerns all of them.
+    pub fn whole(&self) -> Progress {
+        Progress { bar: None, plain: false, notes: !self.quiet, title: None }
+    }
+
+    /// For one of them.
+    pub fn script(&self, title: &str) -> Progress {
+        let bar = self.lines.as_ref().map(|lines| {
+            let bar = lines.add(ProgressBar::new_spinner());
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        Progress { notes: !self.quiet && bar.is_none(), bar, plain: false, title: Some(title.to_owned()) }
+    }
+
+    /// One has ended, and this is what it came to.
+    pub fn done(&self, line: &str) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        let line = format!("[{done}/{}] {line}", self.all);
+        match &self.lines {
+            // Without a terminal, which there was, nobody reads it.
+            Some(lines) => drop(lines.println(line)),
+            None if self.quiet => {}
+            None => anstream::eprintln!("{line}"),
+        }
+    }
+
+    /// Takes the live lines away.
+    pub fn clear(&self) {
+        if let Some(lines) = &self.lines {
+            // As above.
+            let _ = lines.clear();
+        }
+    }
 }
 
 impl Progress {
@@ -76,7 +133,8 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
-        Self { plain: !quiet && bar.is_none(), bar }
+        let plain = !quiet && bar.is_none();
+        Self { plain, notes: plain, bar, title: None }
     }
 
     /// A phase begins.
@@ -87,9 +145,9 @@ impl Progress {
     /// Something within a phase takes long.
     pub fn note(&self, what: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_message(what.to_owned());
-        } else if self.plain {
-            anstream::eprintln!("thirdrun: {what}");
+            bar.set_message(self.titled(what));
+        } else if self.notes {
+            anstream::eprintln!("thirdrun: {}", self.titled(what));
         }
     }
 
@@ -115,10 +173,14 @@ impl Progress {
                 }
                 None => style,
             });
-            bar.set_message(phase.to_string());
+            bar.set_message(self.titled(&phase.to_string()));
         } else if self.plain && !matches!(phase, Phase::After { .. } | Phase::Removal) {
             anstream::eprintln!("thirdrun: {phase}");
         }
+    }
+
+    fn titled(&self, what: &str) -> String {
+        self.title.as_ref().map_or_else(|| what.to_owned(), |title| format!("{title}: {what}"))
     }
 
     /// Takes the live line away.

@@ -3,14 +3,16 @@
 //! Pure: the same document gives the same bytes. Nothing here knows a clock, a terminal or a database.
 
 mod document;
+mod findings;
+pub mod github;
+pub mod gitlab;
+pub mod html;
 pub mod human;
+pub mod junit;
+pub mod markdown;
+pub mod sarif;
+mod scripts;
+mod words;
 
 pub use document::{Document, RunEntry, SessionEntry, WorkerEntry, document};
-
-/// The document as JSON, with a final newline.
-///
-/// # Errors
-/// Never in practice: all of it can be written as JSON.
-pub fn json(document: &Document) -> Result<String, serde_json::Error> {
-    serde_json::to_string_pretty(document).map(|text| text + "\n")
-}
+pub use scripts::{Conclusion, Report, ScriptEntry, Trouble, Unreadable};

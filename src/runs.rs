@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use arrival::Arrivals;
+pub use source::files_of;
 pub use waits::Waits;
 
 use crate::identifiers::{DatabaseName, RoleName, RunNumber, WorkerName};

@@ -1,18 +1,21 @@
 //! `thirdrun check`: the main job.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anstream::stream::IsTerminal as _;
 
+use super::changed;
 use super::contain::contain;
 use super::interrupt::{listen, next};
 use super::outputs::Outputs;
+use super::several::{self, Item};
 use crate::cli::{CheckArgs, RunningArgs};
 use crate::failure::{Exit, Failure};
 use crate::plan::{self, Overrides, Plan};
 use crate::progress::Progress;
 use crate::rehearsal::{Rehearsed, rehearse};
-use crate::report::{Document, document};
+use crate::report::{Report, ScriptEntry, document};
 use crate::sandbox::Scope;
 use crate::verdict::judge;
 
@@ -21,35 +24,87 @@ use crate::verdict::judge;
 /// # Errors
 /// Whatever keeps it from a verdict.
 pub async fn run(args: CheckArgs) -> Result<Exit, Failure> {
-    if args.scripts.len() > 1 {
-        return Err(Failure::said(Exit::Usage, "this version rehearses one script at a time")
-            .hint("run `thirdrun check` once for each script"));
-    }
-    let outputs = Outputs::new(&args.running)?;
+    let running = &args.running;
+    let outputs = Outputs::new(&running.format, &running.output, running.quiet)?;
     let directory = std::env::current_dir().map_err(|error| Failure::new(Exit::Environment, &error))?;
+    let mut items = items(&args, &directory, &outputs)?;
+    if let Some(reference) = &args.changed_since {
+        let all = items.len();
+        items = changed::filtered(items, reference, &directory)?;
+        if items.is_empty() && !running.quiet {
+            anstream::eprintln!("thirdrun: none of {all} scripts was changed since {reference}");
+        }
+    }
+    if items.len() != 1 {
+        if running.keep {
+            return Err(Failure::said(
+                Exit::Usage,
+                "--keep leaves one sandbox up, and there are several scripts",
+            )
+            .hint("name one script"));
+        }
+        return several::check(items, args.jobs, running, &outputs).await;
+    }
+    let Some(Item { script, plan, .. }) = items.pop() else { return Ok(Exit::Pass) };
+    let scope = Scope::create().map_err(Failure::from);
+    let checked = match scope {
+        Ok(scope) => in_sandbox(&script, &plan, scope, running, &outputs).await,
+        Err(failure) => Err(failure),
+    };
+    if let Err(failure) = &checked
+        && failure.exit == Exit::Environment
+    {
+        outputs.write_failed(&not_rehearsed(script, failure))?;
+    }
+    checked
+}
+
+/// The report of a script that could not be rehearsed.
+fn not_rehearsed(script: String, failure: &Failure) -> Report {
+    Report::new(vec![ScriptEntry::failed(script, None, failure.trouble())])
+}
+
+/// Each script with each version, planned before anything is run.
+fn items(args: &CheckArgs, directory: &Path, outputs: &Outputs) -> Result<Vec<Item>, Failure> {
+    let scripts: Vec<Option<PathBuf>> =
+        if args.scripts.is_empty() { vec![None] } else { args.scripts.iter().cloned().map(Some).collect() };
+    let versions: Vec<Option<u32>> =
+        if args.postgres.is_empty() { vec![None] } else { args.postgres.iter().copied().map(Some).collect() };
     let overrides = Overrides {
-        config: args.config,
-        script: args.scripts.into_iter().next(),
-        schema: args.schema,
-        roles: args.roles,
+        config: args.config.clone(),
+        script: None,
+        schema: args.schema.clone(),
+        roles: args.roles.clone(),
         runs: args.runs,
         max_runs: args.max_runs,
-        hazards: args.hazards,
+        hazards: args.hazards.clone(),
         backend: args.running.backend,
-        postgres: args.postgres,
+        postgres: None,
         postgres_bin: args.running.postgres_bin.clone(),
-        role: args.role,
+        role: args.role.clone(),
         seed: args.seed,
         no_cache: args.running.no_cache,
         no_replay: args.running.no_replay,
     };
-    let plan = plan::build(&overrides, &directory)?;
-    let scope = Scope::create()?;
-    in_sandbox(&plan, scope, &args.running, &outputs).await
+    let plans = plan::build_each(&overrides, &scripts, &versions, directory).map_err(Failure::from);
+    if let (Err(failure), [script]) = (&plans, scripts.as_slice())
+        && failure.exit == Exit::Environment
+    {
+        let script = script.as_ref().map(|script| script.display().to_string());
+        outputs.write_failed(&not_rehearsed(script.unwrap_or_default(), failure))?;
+    }
+    let several = versions.len() > 1;
+    let item = |plan: Plan| Item {
+        script: plan.title.clone(),
+        postgres: plan.sandbox.major.filter(|_| several),
+        plan,
+    };
+    Ok(plans?.into_iter().map(item).collect())
 }
 
 /// Rehearses a plan, reports, and removes everything, whatever happens.
 pub(super) async fn in_sandbox(
+    script: &str,
     plan: &Plan,
     scope: Scope,
     args: &RunningArgs,
@@ -61,9 +116,11 @@ pub(super) async fn in_sandbox(
     let work = async {
         let rehearsed = rehearse(plan, &scope, &progress).await?;
         let verdict = judge(&rehearsed.observations);
-        let document = document(&rehearsed.observations, &verdict);
+        let document = document(script, &rehearsed.observations, &verdict);
         progress.clear();
-        Ok((reported(&document, outputs)?, rehearsed))
+        let exit = Exit::from(document.verdict);
+        outputs.write(&Report::new(vec![ScriptEntry::of(document, None)]))?;
+        Ok((exit, rehearsed))
     };
     let linger = async |(exit, rehearsed): (Exit, Rehearsed)| {
         if args.keep && exit == Exit::Fail {
@@ -72,11 +129,6 @@ pub(super) async fn in_sandbox(
         exit
     };
     contain(scope.clone(), &progress, work, linger).await
-}
-
-fn reported(document: &Document, outputs: &Outputs) -> Result<Exit, Failure> {
-    outputs.write(document)?;
-    Ok(document.verdict.into())
 }
 
 /// Says how to connect and stays until it is told to end, which is no interruption then: the check has its result.

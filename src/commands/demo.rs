@@ -21,7 +21,7 @@ pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
     if let Some(directory) = &args.write {
         return write(directory);
     }
-    let outputs = Outputs::new(&args.running)?;
+    let outputs = Outputs::new(&args.running.format, &args.running.output, args.running.quiet)?;
     let scope = Scope::create()?;
     let directory = scope.directory().join("demo");
     extract(&directory)?;
@@ -34,7 +34,7 @@ pub async fn run(args: DemoArgs) -> Result<Exit, Failure> {
         ..Overrides::default()
     };
     let plan = plan::build(&overrides, &directory)?;
-    in_sandbox(&plan, scope, &args.running, &outputs).await
+    in_sandbox("the demo", &plan, scope, &args.running, &outputs).await
 }
 
 fn write(directory: &Path) -> Result<Exit, Failure> {

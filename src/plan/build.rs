@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 
 use toml::Spanned;
 
 use super::error::{PlanError, Source};
-use super::file::{Extensions, RehearsalFile, RunEntry};
+use super::file::{Extensions, RehearsalFile};
 use super::hazards::{self, HazardName, Hazards};
 use super::read::{self, dump};
 use super::sizes;
 use super::values::{OneOrMany, Setting};
 use super::workers::{passwords, workers};
 use crate::dump::{Content, DumpError, DumpFile};
-use crate::identifiers::{DatabaseName, RoleName, RunNumber, WorkerName};
+use crate::identifiers::{DatabaseName, RoleName, WorkerName};
 use crate::observations::TableSize;
 use crate::runs::RunSpec;
 use crate::sandbox::{BackendChoice, SandboxPlan};
@@ -59,10 +59,12 @@ pub struct Overrides {
 /// Everything that a rehearsal needs to be told.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    /// The script as the user named it; of several runs' own scripts, the rehearsal file.
+    pub title: String,
     /// The server.
     pub sandbox: SandboxPlan,
     /// The clone.
-    pub seed: SeedPlan,
+    pub seed: Arc<SeedPlan>,
     /// Whether the clone may be a copy that was kept, and is kept.
     pub cache: bool,
     /// The automations.
@@ -77,6 +79,8 @@ pub struct Plan {
     pub hazards: Hazards,
     /// How large the tables of the original are, by name, where that is known.
     pub sizes: BTreeMap<String, TableSize>,
+    /// The files from which the clone is made, and the rehearsal file.
+    pub files: Vec<PathBuf>,
     places: Places,
 }
 
@@ -92,6 +96,39 @@ struct Places {
 /// # Errors
 /// Whatever is wrong with the file, the flags or the files that they name.
 pub fn build(overrides: &Overrides, directory: &Path) -> Result<Plan, PlanError> {
+    within(overrides, directory, |builder| builder.plan())
+}
+
+/// Makes a plan for each script with each version, which have their clone's dumps in common.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_each(
+    overrides: &Overrides,
+    scripts: &[Option<PathBuf>],
+    versions: &[Option<u32>],
+    directory: &Path,
+) -> Result<Vec<Plan>, PlanError> {
+    let mut plans: Vec<Plan> = Vec::new();
+    for script in scripts {
+        for postgres in versions {
+            let overrides = Overrides { script: script.clone(), postgres: *postgres, ..overrides.clone() };
+            let plan = within(&overrides, directory, |builder| match plans.first() {
+                Some(first) => builder.like(first),
+                None => builder.plan(),
+            })?;
+            plans.push(plan);
+        }
+    }
+    Ok(plans)
+}
+
+/// Reads the rehearsal file, and makes a plan of it.
+fn within(
+    overrides: &Overrides,
+    directory: &Path,
+    make: impl FnOnce(Builder<'_>) -> Result<Plan, PlanError>,
+) -> Result<Plan, PlanError> {
     let path = match &overrides.config {
         Some(path) => Some(directory.join(path)),
         None => read::find(directory),
@@ -118,7 +155,7 @@ pub fn build(overrides: &Overrides, directory: &Path) -> Result<Plan, PlanError>
         None => (None, RehearsalFile::default(), directory.to_owned()),
     };
     let source = source.unwrap_or(Source { path: PathBuf::new(), text: "".into() });
-    Builder { overrides, directory, base: &base, source: &source, file: &file }.plan()
+    make(Builder { overrides, directory, base: &base, source: &source, file: &file })
 }
 
 /// A path as one would type it from `directory`.
@@ -126,12 +163,12 @@ fn short(path: &Path, directory: &Path) -> PathBuf {
     path.strip_prefix(directory).unwrap_or(path).to_owned()
 }
 
-struct Builder<'a> {
-    overrides: &'a Overrides,
-    directory: &'a Path,
-    base: &'a Path,
-    source: &'a Source,
-    file: &'a RehearsalFile,
+pub(super) struct Builder<'a> {
+    pub(super) overrides: &'a Overrides,
+    pub(super) directory: &'a Path,
+    pub(super) base: &'a Path,
+    pub(super) source: &'a Source,
+    pub(super) file: &'a RehearsalFile,
 }
 
 impl Builder<'_> {
@@ -166,12 +203,13 @@ impl Builder<'_> {
             });
         }
         self.check_breaks(&workers)?;
-        let major = match (overrides.postgres, &file.clone.postgres) {
-            (Some(major), _) => Some(major),
-            (None, Some(stated)) => Some(self.major(stated.as_ref().0.as_str(), stated.span())?),
-            (None, None) => said.major,
-        };
+        let major = self.wanted_major(said.major)?;
         newer_only(&schema, major)?;
+        let dumps = schema.iter().chain(&roles).chain(&load);
+        let mut files: Vec<PathBuf> = dumps.map(|dump| self.directory.join(&dump.path)).collect();
+        if !self.source.path.as_os_str().is_empty() {
+            files.push(self.directory.join(&self.source.path));
+        }
         let sandbox = SandboxPlan {
             backend: overrides.backend,
             major,
@@ -208,7 +246,38 @@ impl Builder<'_> {
         };
         let (cache, replay) = (!overrides.no_cache, !overrides.no_replay);
         let hazards = hazards::chosen(&overrides.hazards, &file.hazards, replay);
-        Ok(Plan { sandbox, seed, cache, workers, runs, sure, replay, hazards, sizes: self.sizes()?, places })
+        let (title, seed, sizes) = (self.title(&runs), Arc::new(seed), self.sizes()?);
+        Ok(Plan { title, sandbox, seed, cache, workers, runs, sure, replay, hazards, sizes, files, places })
+    }
+
+    /// A plan that differs from another one by its script and its version.
+    fn like(&self, other: &Plan) -> Result<Plan, PlanError> {
+        let (runs, sure) = self.runs()?;
+        self.check_breaks(&other.workers)?;
+        let said = other.seed.schema.first().map(DumpFile::facts).unwrap_or_default();
+        let major = self.wanted_major(said.major)?;
+        newer_only(&other.seed.schema, major)?;
+        let sandbox = SandboxPlan { major, ..other.sandbox.clone() };
+        Ok(Plan { title: self.title(&runs), sandbox, runs, sure, ..other.clone() })
+    }
+
+    /// The script, or the file where each run has its own.
+    fn title(&self, runs: &[RunSpec]) -> String {
+        let first = runs.first().map(|run| run.shown.as_str()).unwrap_or_default();
+        if runs.iter().all(|run| run.shown == first) {
+            first.to_owned()
+        } else {
+            self.source.path.display().to_string()
+        }
+    }
+
+    /// The major version that is asked for, else the one that the dump comes from.
+    fn wanted_major(&self, said: Option<u32>) -> Result<Option<u32>, PlanError> {
+        match (self.overrides.postgres, &self.file.clone.postgres) {
+            (Some(major), _) => Ok(Some(major)),
+            (None, Some(stated)) => self.major(stated.as_ref().0.as_str(), stated.span()).map(Some),
+            (None, None) => Ok(said),
+        }
     }
 
     /// The sizes that the file names, else those beside it that were captured with its schema.
@@ -298,113 +367,6 @@ impl Builder<'_> {
             )
         })
     }
-
-    /// The runs: the command line's script so many times, else those of the file; and how many are made in any case.
-    fn runs(&self) -> Result<(Vec<RunSpec>, usize), PlanError> {
-        let section = &self.file.script;
-        if self.overrides.script.is_none() && !self.file.run.is_empty() {
-            let all = self.file.run.len();
-            let wanted = self.overrides.runs.map_or(all, |runs| usize::try_from(runs).unwrap_or(usize::MAX));
-            if wanted > all {
-                return Err(PlanError::Usage {
-                    message: format!("the rehearsal file lists {all} runs, so {wanted} cannot be made"),
-                    help: "add [[run]] entries, or name a script to run it so many times".to_owned(),
-                });
-            }
-            let runs = self.file.run.iter().take(wanted).zip(1..);
-            let runs: Vec<_> =
-                runs.map(|(entry, number)| self.run(number, entry)).collect::<Result<_, _>>()?;
-            let sure = runs.len();
-            return Ok((runs, sure));
-        }
-        let stated = |value: &Option<Spanned<u32>>, name: &str| match value {
-            Some(runs) if *runs.as_ref() == 0 => {
-                Err(self.source.at(runs.span(), "a rehearsal needs a run", format!("write {name} = 3")))
-            }
-            Some(runs) => Ok(Some(*runs.as_ref())),
-            None => Ok(None),
-        };
-        let (runs, most) = (stated(&section.runs, "runs")?, stated(&section.max_runs, "max_runs")?);
-        let sure = self.overrides.runs.or(runs).unwrap_or(3);
-        // Whoever says on the command line how often means it so.
-        let most = self.overrides.max_runs.or(if self.overrides.runs.is_some() { Some(sure) } else { most });
-        let most = most.unwrap_or(5).max(sure);
-        let entry = RunEntry::default();
-        let runs: Vec<_> = (1..=most).map(|number| self.run(number, &entry)).collect::<Result<_, _>>()?;
-        Ok((runs, usize::try_from(sure).unwrap_or(usize::MAX)))
-    }
-
-    fn run(&self, number: u32, entry: &RunEntry) -> Result<RunSpec, PlanError> {
-        let section = &self.file.script;
-        let (script, shown) = match (&self.overrides.script, &entry.script, &section.path) {
-            (Some(path), _, _) => (self.directory.join(path), path.clone()),
-            (None, Some(stated), _) | (None, None, Some(stated)) => {
-                let full = self.base.join(stated.as_ref());
-                if !full.is_file() {
-                    return Err(self.source.at(
-                        stated.span(),
-                        format!("there is no script {}", full.display()),
-                        "paths are relative to the rehearsal file",
-                    ));
-                }
-                (full, stated.as_ref().clone())
-            }
-            (None, None, None) => {
-                return Err(PlanError::Usage {
-                    message: "there is no script to run".to_owned(),
-                    help: "name it: `thirdrun check SCRIPT`, or as path under [script]".to_owned(),
-                });
-            }
-        };
-        let script = script
-            .canonicalize()
-            .map_err(super::error::unreadable(&shown, "name a script: a .sql file or an executable"))?;
-        let role = self.overrides.role.as_ref().or(entry.role.as_ref()).or(section.role.as_ref());
-        let mut vars = texts(&section.vars);
-        vars.extend(texts(&entry.vars));
-        let env = section.env.iter().filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
-        let spec = RunSpec {
-            number: RunNumber(number),
-            script,
-            shown: shown.to_string_lossy().into_owned(),
-            role: RoleName::new(role.map_or("postgres", String::as_str)),
-            database: section.database.as_ref().map(DatabaseName::new),
-            vars,
-            on_error: section.on_error.unwrap_or_default(),
-            timeout: entry
-                .timeout
-                .as_ref()
-                .or(section.timeout.as_ref())
-                .map_or(Duration::from_secs(60), |t| t.0),
-            env: env.collect(),
-            image: section.image.clone(),
-            may_fail: section.allow_failure || entry.fails,
-            breaks: entry.breaks.iter().map(|name| WorkerName::new(name.as_ref())).collect(),
-        };
-        let executable = rustix::fs::access(&spec.script, rustix::fs::Access::EXEC_OK).is_ok();
-        if !spec.is_sql() && !executable {
-            return Err(PlanError::Usage {
-                message: format!("{} is neither a .sql file nor executable", spec.shown),
-                help: format!("make it executable: chmod +x {}", spec.shown),
-            });
-        }
-        Ok(spec)
-    }
-
-    fn check_breaks(&self, workers: &[WorkerSpec]) -> Result<(), PlanError> {
-        for stated in self.file.run.iter().flat_map(|run| &run.breaks) {
-            if !workers.iter().any(|worker| worker.name.as_str() == stated.as_ref()) {
-                return Err(self.source.unknown(
-                    stated.span(),
-                    format!("there is no worker '{}'", stated.as_ref()),
-                    stated.as_ref(),
-                    workers.iter().map(|worker| worker.name.as_str()),
-                    "the workers are",
-                ));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Every version restores the dumps of older ones, and none those of newer ones (PostgreSQL manual, pg_dump).
@@ -419,7 +381,7 @@ fn newer_only(schema: &[DumpFile], wanted: Option<u32>) -> Result<(), PlanError>
     Ok(())
 }
 
-fn texts(values: &BTreeMap<String, Setting>) -> BTreeMap<String, String> {
+pub(super) fn texts(values: &BTreeMap<String, Setting>) -> BTreeMap<String, String> {
     values.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect()
 }
 

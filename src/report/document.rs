@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::identifiers::{RoleName, RunNumber, SqlState, WorkerName};
 use crate::observations::{
-    Change, CloneFacts, Ending, Failure, Lock, Probe, Rehearsal, RunObservation, SandboxFacts, Statement,
-    WorkerObservation,
+    Change, CloneFacts, Ending, Failure, Lock, LockWait, Probe, Rehearsal, RunObservation, SandboxFacts,
+    Statement, WhileRunning, WorkerObservation,
 };
 use crate::verdict;
 use crate::verdict::{Cause, Drift, Hazard, Judged, Meanwhile, Outcome, Proof, Reason, Status, Verdict};
 
 /// Version of the document's form.
-const REPORT_VERSION: u32 = 1;
+pub(super) const REPORT_VERSION: u32 = 1;
 
 /// The whole report of one rehearsal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Document {
     pub report_version: u32,
     /// The thirdrun that wrote it.
     pub thirdrun: String,
+    /// The script as the user named it; of several runs' own scripts, the rehearsal file.
+    #[serde(default)]
+    pub script: String,
     /// What becomes of the check.
     pub verdict: Outcome,
     /// Why.
@@ -70,8 +73,24 @@ pub struct RunEntry {
     pub changes: Vec<Change>,
     /// Every worker.
     pub workers: Vec<WorkerEntry>,
+    /// Who waited for locks while the script ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<WaitEntry>,
     /// The end of the server's log, where the server was gone after this run.
     pub server_gone: Option<String>,
+}
+
+/// A session that waited for a lock while a script ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WaitEntry {
+    /// Its `application_name`, which for a worker is the worker's.
+    pub who: String,
+    /// What those call themselves whom it waited for.
+    pub waits_for: Vec<String>,
+    /// When it was first seen to wait, in milliseconds from the start of the script.
+    pub from_ms: f64,
+    /// When it was last seen to wait.
+    pub until_ms: f64,
 }
 
 /// What a script did.
@@ -116,6 +135,9 @@ pub struct StatementEntry {
     pub session: u32,
     /// The role that this session logged in as.
     pub role: RoleName,
+    /// When it was sent, in milliseconds from the start of the script.
+    #[serde(default)]
+    pub began_ms: Option<f64>,
     /// Milliseconds until it was answered; null: it never was.
     pub duration_ms: Option<f64>,
     /// Rows affected or returned.
@@ -196,6 +218,22 @@ pub struct WhileEntry {
     pub p99_ms: f64,
     /// The first one that failed.
     pub first_failure: Option<FailureEntry>,
+    /// When each was; of very many, completed ones that follow one another are one entry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timeline: Vec<SpanEntry>,
+}
+
+/// One iteration, or several that followed one another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SpanEntry {
+    /// When it began, in milliseconds from the start of the script; negative: before that.
+    pub began_ms: f64,
+    /// When it ended.
+    pub ended_ms: f64,
+    /// How many it stands for.
+    pub iterations: u32,
+    /// Whether it failed.
+    pub failed: bool,
 }
 
 /// Why an iteration failed.
@@ -249,11 +287,14 @@ pub struct CauseEntry {
 }
 
 /// Makes the document of a judged rehearsal.
-pub fn document(rehearsal: &Rehearsal, judged: &Verdict) -> Document {
+///
+/// `script` is what the user named: the script, or the rehearsal file of an incident.
+pub fn document(script: &str, rehearsal: &Rehearsal, judged: &Verdict) -> Document {
     let worker = |(seen, judged): (&WorkerObservation, &Judged)| worker_entry(rehearsal, seen, judged);
     Document {
         report_version: REPORT_VERSION,
         thirdrun: env!("CARGO_PKG_VERSION").to_owned(),
+        script: script.to_owned(),
         verdict: judged.outcome,
         reasons: judged.reasons.clone(),
         sandbox: SandboxFacts { ready_ms: rounded(rehearsal.sandbox.ready_ms), ..rehearsal.sandbox.clone() },
@@ -274,6 +315,7 @@ pub fn document(rehearsal: &Rehearsal, judged: &Verdict) -> Document {
                 result: result_entry(run),
                 changes: run.changes.clone(),
                 workers: run.workers.iter().zip(judged).map(worker).collect(),
+                waits: run.waits.iter().map(wait_entry).collect(),
                 server_gone: run.server_gone.clone(),
             })
             .collect(),
@@ -317,6 +359,7 @@ fn statement_entry(statement: &Statement) -> StatementEntry {
         sent: statement.sent.clone(),
         session: statement.session,
         role: statement.role.clone(),
+        began_ms: Some(rounded(statement.began_ms)),
         duration_ms: statement.duration_ms.map(rounded),
         rows: statement.rows,
         sqlstate: statement.sqlstate.clone(),
@@ -324,6 +367,15 @@ fn statement_entry(statement: &Statement) -> StatementEntry {
         locks: statement.locks.clone(),
         scans: statement.scans.clone(),
         rewrites: statement.rewrites.clone(),
+    }
+}
+
+fn wait_entry(wait: &LockWait) -> WaitEntry {
+    WaitEntry {
+        who: wait.application.clone(),
+        waits_for: wait.blocker_names.clone(),
+        from_ms: rounded(wait.from_ms),
+        until_ms: rounded(wait.until_ms),
     }
 }
 
@@ -353,8 +405,9 @@ fn worker_entry(rehearsal: &Rehearsal, seen: &WorkerObservation, judged: &Judged
         name: seen.name.clone(),
         role: facts.map_or_else(|| RoleName::new(""), |facts| facts.role.clone()),
         status: judged.status,
-        while_running: judged.meanwhile.as_ref().map(|meanwhile| {
-            while_entry(meanwhile, first_failure, facts.map_or(0.0, |facts| facts.max_outage_ms))
+        while_running: judged.meanwhile.as_ref().map(|meanwhile| WhileEntry {
+            timeline: seen.while_running.as_ref().map(timeline).unwrap_or_default(),
+            ..while_entry(meanwhile, first_failure, facts.map_or(0.0, |facts| facts.max_outage_ms))
         }),
         existing_session: seen.existing_session.as_ref().map(session),
         new_session: session(&seen.new_session),
@@ -403,7 +456,33 @@ fn while_entry(meanwhile: &Meanwhile, first: Option<&Failure>, max_outage_ms: f6
             detail: failure.detail.clone(),
             step: failure.step,
         }),
+        timeline: Vec::new(),
     }
+}
+
+/// Iterations that a report tells one by one.
+const TOLD: usize = 500;
+
+/// The iterations of a worker. Of very many, as many completed ones are taken together as it needs.
+fn timeline(seen: &WhileRunning) -> Vec<SpanEntry> {
+    let together = u32::try_from(seen.iterations.len().div_ceil(TOLD)).unwrap_or(u32::MAX);
+    let mut spans: Vec<SpanEntry> = Vec::new();
+    for one in &seen.iterations {
+        let failed = one.failure.is_some();
+        match spans.last_mut() {
+            Some(last) if !failed && !last.failed && last.iterations < together => {
+                last.ended_ms = rounded(one.ended_ms);
+                last.iterations += 1;
+            }
+            _ => spans.push(SpanEntry {
+                began_ms: rounded(one.began_ms),
+                ended_ms: rounded(one.ended_ms),
+                iterations: 1,
+                failed,
+            }),
+        }
+    }
+    spans
 }
 
 /// Microseconds are more than anyone reads.

@@ -9,9 +9,10 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::document::{Document, ResultStatus, RunEntry};
+use super::scripts::{Conclusion, Report, ScriptEntry};
+use super::words::{closing, counted, ended};
 use crate::dump::{TokenKind, tokens};
-use crate::identifiers::RunNumber;
-use crate::verdict::{Hazard, Outcome, ReasonKind, Status};
+use crate::verdict::{Hazard, Outcome};
 
 /// What works.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
@@ -24,8 +25,83 @@ pub(super) const FAINT: Style = Style::new().dimmed();
 /// What the eye shall find first.
 pub(super) const STRONG: Style = Style::new().bold();
 
-/// Renders a document, with ANSI styles, for a terminal of `width` columns.
-pub fn render(document: &Document, width: usize) -> String {
+/// Renders a report, with ANSI styles, for a terminal of `width` columns. Of several scripts, those that pass are a
+/// line each.
+pub fn render(report: &Report, width: usize) -> String {
+    if let [ScriptEntry { report: Some(document), .. }] = report.scripts.as_slice() {
+        return rehearsal(document, width);
+    }
+    let mut text = String::new();
+    for entry in &report.scripts {
+        let Some(document) = entry.report.as_ref() else { continue };
+        if entry.verdict == Conclusion::Pass && document.hazards.is_empty() {
+            continue;
+        }
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{}\n", painted(STRONG.underline(), &entry.title()));
+        if entry.verdict == Conclusion::Pass {
+            let _ = writeln!(text, "{}", closing_line(document));
+            hazards(&mut text, document, width);
+        } else {
+            text.push_str(&rehearsal(document, width));
+        }
+        text.push('\n');
+    }
+    for entry in &report.scripts {
+        script(&mut text, entry);
+    }
+    let _ = writeln!(text, "{}", summary(report));
+    text
+}
+
+/// One script of several, in a line.
+pub fn line(entry: &ScriptEntry) -> String {
+    let (word, style) = match entry.verdict {
+        Conclusion::Pass => ("PASS", GOOD.bold()),
+        Conclusion::Fail => ("FAIL", BAD),
+        Conclusion::Inconclusive => ("INCONCLUSIVE", UNEASY.bold()),
+        Conclusion::Error => ("NOT REHEARSED", UNEASY.bold()),
+    };
+    let what = entry.report.as_ref().map(closing).unwrap_or_default();
+    let what = entry.error.as_ref().map_or(what, |trouble| trouble.message.clone());
+    format!("{} {}: {what}", painted(style, word), painted(STRONG, &entry.title()))
+}
+
+/// One script of several, and why it was not rehearsed.
+fn script(text: &mut String, entry: &ScriptEntry) {
+    let _ = writeln!(text, "{}", line(entry));
+    if let Some(trouble) = &entry.error {
+        for cause in &trouble.causes {
+            let _ = writeln!(text, "  because: {cause}");
+        }
+        for hint in &trouble.hints {
+            let _ = writeln!(text, "  help: {hint}");
+        }
+    }
+}
+
+/// How many scripts came to what.
+fn summary(report: &Report) -> String {
+    if report.scripts.is_empty() {
+        return painted(FAINT, "no script to check");
+    }
+    let counts = [
+        (Conclusion::Pass, "passed"),
+        (Conclusion::Fail, "failed"),
+        (Conclusion::Inconclusive, "inconclusive"),
+        (Conclusion::Error, "not rehearsed"),
+    ];
+    let counts = counts.map(|(conclusion, word)| (report.count(conclusion), word));
+    let told: Vec<_> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    format!("{}: {}", counted(report.scripts.len(), "script"), told.join(", "))
+}
+
+/// Renders one rehearsal.
+fn rehearsal(document: &Document, width: usize) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{}", clone_line(document));
@@ -109,10 +185,6 @@ fn painted(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-fn counted(count: u64, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
-}
-
 fn clone_line(document: &Document) -> String {
     let (clone, sandbox) = (&document.clone, &document.sandbox);
     let server = format!(
@@ -150,24 +222,10 @@ fn clone_line(document: &Document) -> String {
     line
 }
 
-/// Times are said to the millisecond below a second, to a tenth of a second above.
-pub(super) fn milliseconds(time: f64) -> String {
-    if time < 1000.0 { format!("{time:.0} ms") } else { format!("{:.1} s", time / 1000.0) }
-}
-
 fn script_line(text: &mut String, run: &RunEntry) {
     let result = &run.result;
-    let took = milliseconds(result.duration_ms);
-    let (style, how) = match (result.status, result.exit_code, result.signal) {
-        (ResultStatus::Succeeded, ..) => (GOOD, format!("ended well in {took}")),
-        (ResultStatus::TimedOut, ..) => (BAD, format!("was killed at its timeout, after {took}")),
-        (ResultStatus::Failed, _, Some(signal)) => (BAD, format!("was killed by signal {signal}")),
-        (ResultStatus::Failed, Some(0) | None, _) => {
-            let count = u64::try_from(result.errors.len()).unwrap_or_default();
-            (BAD, format!("ran to its end in {took}, with {}", counted(count, "error")))
-        }
-        (ResultStatus::Failed, Some(code), _) => (BAD, format!("exited with status {code} after {took}")),
-    };
+    let style = if result.status == ResultStatus::Succeeded { GOOD } else { BAD };
+    let how = ended(result);
     let style = if result.may_fail && style == BAD { UNEASY } else { style };
     let label = painted(STRONG, &format!("run {}", run.run));
     let _ = writeln!(text, "{label}  {} as {} {}", run.script, run.role, painted(style, &how));
@@ -199,69 +257,10 @@ fn script_line(text: &mut String, run: &RunEntry) {
 }
 
 fn closing_line(document: &Document) -> String {
-    let runs = u64::try_from(document.runs.len()).unwrap_or_default();
-    match document.verdict {
-        Outcome::Pass => {
-            let all = document
-                .baseline
-                .workers
-                .len()
-                .max(document.runs.iter().map(|run| run.workers.len()).max().unwrap_or_default());
-            let works = if all == 1 {
-                "the automation works".to_owned()
-            } else {
-                format!("all {all} automations work")
-            };
-            let disrupted = document
-                .runs
-                .iter()
-                .flat_map(|run| &run.workers)
-                .any(|worker| worker.status == Status::Disrupted);
-            let but = if disrupted { "; some were disrupted within what they allow" } else { "" };
-            format!("{} after {}, {works}{but}", painted(GOOD.bold(), "PASS"), counted(runs, "run"))
-        }
-        Outcome::Fail => {
-            let mut causes = Vec::new();
-            // Each worker is named once, with the run that harmed it first.
-            let mut harmed: Vec<(RunNumber, &str, Vec<&str>)> = Vec::new();
-            for reason in document.reasons.iter().filter(|reason| reason.kind != ReasonKind::ScriptFailed) {
-                let (Some(run), Some(worker)) = (reason.run, &reason.worker) else { continue };
-                let verb = if reason.kind == ReasonKind::WorkerDisrupted { "disrupted" } else { "broke" };
-                if harmed.iter().any(|(_, _, names)| names.contains(&worker.as_str())) {
-                    continue;
-                }
-                match harmed.iter_mut().find(|(other, did, _)| (*other, *did) == (run, verb)) {
-                    Some((_, _, names)) => names.push(worker.as_str()),
-                    None => harmed.push((run, verb, vec![worker.as_str()])),
-                }
-            }
-            causes
-                .extend(harmed.iter().map(|(run, verb, names)| format!("run {run} {verb} {}", list(names))));
-            let failed: Vec<_> = document
-                .reasons
-                .iter()
-                .filter(|reason| reason.kind == ReasonKind::ScriptFailed)
-                .filter_map(|reason| reason.run)
-                .map(|run| run.to_string())
-                .collect();
-            let failed: Vec<_> = failed.iter().map(String::as_str).collect();
-            if !failed.is_empty() {
-                causes.push(format!("the script failed in run {}", list(&failed)));
-            }
-            format!("{} {}", painted(BAD, "FAIL"), causes.join("; "))
-        }
-        Outcome::Inconclusive => format!(
-            "{} nothing was run: mend the workers or the clone first, so that a failure can be blamed on the script",
-            painted(UNEASY.bold(), "INCONCLUSIVE")
-        ),
-    }
-}
-
-/// `a`, `a and b`, `a, b and c`.
-pub(super) fn list(names: &[&str]) -> String {
-    match names {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
+    let verdict = match document.verdict {
+        Outcome::Pass => painted(GOOD.bold(), "PASS"),
+        Outcome::Fail => painted(BAD, "FAIL"),
+        Outcome::Inconclusive => painted(UNEASY.bold(), "INCONCLUSIVE"),
+    };
+    format!("{verdict} {}", closing(document))
 }

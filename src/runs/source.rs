@@ -3,11 +3,13 @@
 //! psql leaves out comments, fills in variables, skips what `\if` excludes, and sends more than is written where
 //! `\gexec`, `\copy` or `\d` is: so the two lists are aligned by their tokens.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::dump::{ItemKind, TokenKind, split, tokens};
 use crate::secrets::masked_statement;
 
+/// How many files a script may include.
+const FILES: usize = 1000;
 /// How deep scripts may include each other.
 const DEPTH: usize = 16;
 /// Comparisons that an alignment may take; beyond them each statement is looked for from where the last one was found.
@@ -94,19 +96,51 @@ fn read(path: &Path, base: &Path, file: Option<&str>, depth: usize, written: &mu
                         pattern: copy_pattern(item.text),
                         generates: false,
                     }),
-                    (Some(include @ ("\\i" | "\\ir" | "\\include" | "\\include_relative")), Some(name))
-                        if depth > 0 =>
-                    {
-                        let name = name.trim_matches('\'');
-                        let relative = include.ends_with('r') || include.ends_with("relative");
-                        let from = if relative { directory } else { base };
-                        read(&from.join(name), base, Some(name), depth - 1, written);
+                    _ if depth > 0 => {
+                        if let Some((path, name)) = included(item.text, directory, base) {
+                            read(&path, base, Some(name), depth - 1, written);
+                        }
                     }
                     _ => {}
                 }
             }
         }
     }
+}
+
+/// The file that a command includes, and how it names it. `directory` is that of the file in which it is.
+fn included<'a>(command: &'a str, directory: &Path, base: &Path) -> Option<(PathBuf, &'a str)> {
+    let mut words = command.split_ascii_whitespace();
+    let (word, name) = (words.next()?, words.next()?.trim_matches('\''));
+    let from = match word {
+        "\\i" | "\\include" => base,
+        "\\ir" | "\\include_relative" => directory,
+        _ => return None,
+    };
+    Some((from.join(name), name))
+}
+
+/// A script and the files that it includes, as far as they can be read.
+pub fn files_of(script: &Path) -> Vec<PathBuf> {
+    let base = script.parent().unwrap_or(Path::new(""));
+    let mut files = vec![script.to_owned()];
+    let mut at = 0;
+    while let Some(path) = files.get(at).cloned() {
+        at += 1;
+        let text = std::fs::read(&path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let directory = path.parent().unwrap_or(Path::new(""));
+        for item in split(&text).unwrap_or_default() {
+            let found = Some(item.text).filter(|_| matches!(item.kind, ItemKind::Command));
+            if let Some((path, _)) = found.and_then(|text| included(text, directory, base))
+                && files.len() < FILES
+                && !files.contains(&path)
+            {
+                files.push(path);
+            }
+        }
+    }
+    files
 }
 
 /// The tokens of a statement without comments and without the semicolons that end it.

@@ -7,6 +7,7 @@
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, chown};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bollard::Docker;
@@ -53,6 +54,7 @@ struct Inner {
     gate: Arc<RwLock<()>>,
     /// Sandboxes that end with this one.
     children: Mutex<Vec<Scope>>,
+    closed: AtomicBool,
     _lock: File,
 }
 
@@ -81,8 +83,18 @@ impl Scope {
         let lock =
             make().map_err(SandboxError::io(format!("cannot make the directory {}", directory.display())))?;
         let (engine, listener, gate) = (OnceLock::new(), OnceLock::new(), Arc::default());
-        let children = Mutex::default();
-        Ok(Self(Arc::new(Inner { id, directory, user, engine, listener, gate, children, _lock: lock })))
+        let (children, closed) = (Mutex::default(), AtomicBool::new(false));
+        Ok(Self(Arc::new(Inner {
+            id,
+            directory,
+            user,
+            engine,
+            listener,
+            gate,
+            children,
+            closed,
+            _lock: lock,
+        })))
     }
 
     /// Another sandbox, which ends with this one if nobody closes it before.
@@ -91,7 +103,11 @@ impl Scope {
     /// When no directory can be made.
     pub fn child(&self) -> Result<Self, SandboxError> {
         let child = Self::create()?;
-        self.0.children.lock().unwrap_or_else(PoisonError::into_inner).push(child.clone());
+        let mut children = self.0.children.lock().unwrap_or_else(PoisonError::into_inner);
+        // Each holds a file open.
+        children.retain(|child| !child.0.closed.load(Ordering::Acquire));
+        children.push(child.clone());
+        drop(children);
         Ok(child)
     }
 
@@ -158,6 +174,7 @@ impl Scope {
         // Waits for processes to end: not a job for a thread of the runtime. Its only error is a panic,
         // after which `gc` finds the rest.
         let _ = tokio::task::spawn_blocking(move || super::leftovers::remove_sandbox(&directory)).await;
+        self.0.closed.store(true, Ordering::Release);
     }
 }
 

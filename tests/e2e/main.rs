@@ -21,11 +21,13 @@ mod leftovers;
 mod mistakes;
 mod original;
 mod outages;
+mod renderings;
 mod reports;
 mod rows_changed;
 mod sandboxes;
 mod scripts;
 mod seeding;
+mod several;
 mod support;
 mod why;
 mod workers;
@@ -56,12 +58,14 @@ fn main() -> std::process::ExitCode {
         drift::TESTS,
         hazards::TESTS,
         leftovers::TESTS,
+        renderings::TESTS,
         reports::TESTS,
         mistakes::TESTS,
         rows_changed::TESTS,
         sandboxes::TESTS,
         scripts::TESTS,
         seeding::TESTS,
+        several::TESTS,
         why::TESTS,
         workers::TESTS,
     ] {

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::super::document::{Document, RunEntry, SessionEntry, WorkerEntry};
+use super::super::words::milliseconds;
 use super::table::called;
-use super::{BAD, FAINT, GOOD, STRONG, UNEASY, milliseconds, painted};
+use super::{BAD, FAINT, GOOD, STRONG, UNEASY, painted};
 use crate::identifiers::WorkerName;
 use crate::verdict::Status;
 
