@@ -19,7 +19,7 @@ const CHANGES: usize = 200;
 const STATEMENTS: usize = 500;
 
 #[derive(Template)]
-#[template(path = "page.html")]
+#[template(path = "page.html", config = "src/report/html/askama.toml")]
 struct Page<'a> {
     style: &'static str,
     version: &'a str,

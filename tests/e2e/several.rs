@@ -1,17 +1,19 @@
 //! Several scripts in one check: independent rehearsals, one report.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use libtest_mimic::Failed;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::Test;
-use crate::support::{Backend, IMPORTER, Rehearsal, same};
+use crate::support::{Backend, IMPORTER, Rehearsal, eventually, leftovers, same};
 
 pub const TESTS: &[Test] = &[
     ("several::scripts_do_not_meet_each_other", scripts_do_not_meet_each_other),
     ("several::the_worst_decides", the_worst_decides),
     ("several::versions_are_several_rehearsals", versions_are_several_rehearsals),
+    ("several::an_interruption_removes_all_of_it", an_interruption_removes_all_of_it),
     ("several::only_what_was_changed_is_rehearsed", only_what_was_changed_is_rehearsed),
 ];
 
@@ -137,4 +139,44 @@ fn only_what_was_changed_is_rehearsed(backend: Backend) -> Result<(), Failed> {
         .check(backend, &unknown)
         .expect(2, &["git knows no branch or commit no-such-branch", "fetch-depth"])?;
     Ok(())
+}
+
+/// Processes that were started so.
+fn started_with(argument: &str) -> usize {
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let is = |line: &[u8]| line.split(|byte| *byte == 0).any(|word| word == argument.as_bytes());
+    all.filter(|entry| std::fs::read(entry.path().join("cmdline")).is_ok_and(|line| is(&line))).count()
+}
+
+/// The sandboxes whose locks a process holds.
+fn sandboxes_of(process: u32) -> Vec<String> {
+    let files = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    let targets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+    let locks = targets.filter(|path| path.file_name().is_some_and(|name| name == "lock"));
+    let names = locks.filter_map(|path| Some(path.parent()?.file_name()?.to_string_lossy().into_owned()));
+    names.filter(|name| name.starts_with("thirdrun-")).collect()
+}
+
+fn an_interruption_removes_all_of_it(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(&format!("[script]\ntimeout = '500s'\n{IMPORTER}"));
+    // Nobody else sleeps so long.
+    let time = format!("300.{}", std::process::id());
+    for name in ["a.sh", "b.sh", "c.sh"] {
+        rehearsal.file(name, &format!("#!/bin/bash\nexec sleep {time}\n"));
+    }
+    let mut command = rehearsal.command(backend, &["a.sh", "b.sh", "c.sh", "--jobs", "2"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let ran = eventually("two scripts that run", || started_with(&time) >= 2);
+    let sandboxes = sandboxes_of(child.id());
+    let process = Pid::from_raw(child.id().cast_signed()).ok_or("no process")?;
+    kill_process(process, Signal::INT)?;
+    let status = child.wait()?;
+    ran?;
+    same("the exit code", status.code(), Some(130))?;
+    same("sandboxes of the two, and one of the whole", sandboxes.len() >= 3, true)?;
+    let left: Vec<_> = leftovers()
+        .into_iter()
+        .filter(|one| sandboxes.iter().any(|name| one.contains(name.as_str())))
+        .collect();
+    same("left", (left, started_with(&time)), (Vec::new(), 0))
 }
