@@ -19,7 +19,7 @@ test: ## all tests, on every backend that this machine has
 check: ## format and lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	@if command -v shellcheck >/dev/null; then shellcheck -x images/build tests/prepare tests/schemas/fetch benches/run benches/clones benches/points .ci/run; fi
+	@if command -v shellcheck >/dev/null; then shellcheck -x recipes/github images/build tests/prepare tests/schemas/fetch benches/run benches/clones benches/points benches/scripts .ci/run; fi
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check bans licenses sources; fi
 
 bench: ## thirdrun against a bare server, side by side
@@ -28,6 +28,7 @@ bench: ## thirdrun against a bare server, side by side
 	@benches/run
 	@benches/clones
 	@benches/points
+	@benches/scripts
 	$(CARGO) bench --locked --bench rows
 	$(CARGO) bench --locked --bench state
 	$(CARGO) bench --locked --bench tap

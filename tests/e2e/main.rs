@@ -21,6 +21,7 @@ mod leftovers;
 mod mistakes;
 mod original;
 mod outages;
+mod recipes;
 mod renderings;
 mod reports;
 mod rows_changed;
@@ -98,7 +99,7 @@ fn main() -> std::process::ExitCode {
             trials.push(trial.with_ignored_flag(!can));
         }
     }
-    for (name, program, test) in clients::TESTS {
+    for (name, program, test) in clients::TESTS.iter().chain(recipes::TESTS) {
         let test = *test;
         let trial = Trial::test(format!("{}::{name}", Backend::Local), test);
         let can = machine.has(Backend::Local) && clients::program(program).is_some();
