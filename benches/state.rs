@@ -1,7 +1,7 @@
 //! Milliseconds that reading the state takes, and what follows from it, on 1,500 tables of 20 columns and 30 roles.
 //!
 //! A rehearsal reads it once before the first run, and then once after each run, which it compares with the reading
-//! before: that is what a run costs, "on top". Each reading opens a session of its own and closes it, since a script
+//! before: that is what a run costs, "on top". Each reading opens sessions of its own and closes them, since a script
 //! may want to drop the database. One more reading before each run shows what one costs that finds nothing new.
 //!
 //! usage: cargo bench --bench state [-- TABLES]
@@ -14,7 +14,7 @@ use std::time::Instant;
 use thirdrun::identifiers::DatabaseName;
 use thirdrun::postgres::{Endpoint, Login, Session};
 use thirdrun::sandbox::{BackendChoice, Sandbox, SandboxPlan, Scope};
-use thirdrun::state::{Snapshot, Watcher, access_changes, changes};
+use thirdrun::state::{Sessions, Snapshot, Watcher, access_changes, changes};
 
 const ROUNDS: usize = 9;
 const ROLES: u64 = 30;
@@ -112,9 +112,9 @@ async fn bench(tables: u64) {
 
 /// One reading, as a rehearsal does it.
 async fn read(watcher: &mut Watcher, endpoint: &Endpoint, login: &Login) -> Arc<Snapshot> {
-    let session = Session::open(endpoint, login).await.unwrap();
-    let state = watcher.refresh(&session, false).await.unwrap();
-    session.close().await;
+    let sessions = Sessions::open(endpoint, login, watcher.wants_two_sessions()).await.unwrap();
+    let state = watcher.refresh(&sessions, false).await.unwrap();
+    sessions.close().await;
     state
 }
 

@@ -29,7 +29,7 @@ mod why;
 
 pub use crate::observations::{Change, ChangeKind, undo};
 pub use access::access_changes;
-pub use ask::Ask;
+pub use ask::{Ask, Sessions};
 pub use changes::changes;
 pub use query::POSITIONS;
 pub use rows::Contents;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc};
 
-use super::ask::ask;
+use super::ask::ANSWER;
 use super::locks::{Locks, Taken};
 use super::stage::{Set, Stage};
 use crate::dump::split;
@@ -20,7 +20,7 @@ use crate::postgres::{Login, QueryFailure, Server};
 use crate::programs::BoxFuture;
 use crate::progress::Progress;
 use crate::sandbox::{self, Scope};
-use crate::state::{self, Ask, Change, Snapshot, Watcher};
+use crate::state::{self, Ask, Change, Sessions, Snapshot, Watcher};
 use crate::tap::{At, Boundary, Next, Orders};
 
 /// The runs that were traced, in order.
@@ -108,7 +108,13 @@ pub(super) async fn refreshed(
     server: &Server,
     login: &Login,
 ) -> Result<Arc<Snapshot>, QueryFailure> {
-    ask(server, login, async |session| watcher.refresh(session, false).await).await
+    let asked = async {
+        let sessions = Sessions::open(&server.endpoint, login, watcher.wants_two_sessions()).await?;
+        let state = watcher.refresh(&sessions, false).await;
+        sessions.close().await;
+        state
+    };
+    tokio::time::timeout(ANSWER, asked).await.unwrap_or_else(|_| Err(QueryFailure::silent()))
 }
 
 /// What changed, and what roles can no longer do, or can do now.
