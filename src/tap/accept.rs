@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -20,9 +20,6 @@ use crate::postgres::{Endpoint, Wire};
 /// How long a listener rests after it could not accept, as when file descriptors ran out.
 const REST: Duration = Duration::from_millis(10);
 
-/// Threads of a tap. One would be kept waiting where the clients and the server have all processors at work.
-const THREADS: usize = 2;
-
 /// Relays connections to a server and records their statements. Clones are one and the same tap; when the last one
 /// is dropped, its listeners and its connections end.
 #[derive(Clone)]
@@ -33,16 +30,16 @@ pub struct Tap {
 
 struct Guard {
     inner: Arc<Inner>,
-    /// A thread ends when its one is dropped.
-    _threads: Vec<oneshot::Sender<()>>,
+    /// The thread ends when this is dropped.
+    _thread: oneshot::Sender<()>,
 }
 
 /// What the tasks of a tap share.
 pub(super) struct Inner {
     upstream: Endpoint,
-    /// The tap's own threads, each with a runtime of its own. On a runtime of several, each message that comes wakes
-    /// another of them to see whether there is more to do, which costs more than passing it on.
-    threads: Vec<Handle>,
+    /// The tap's own thread. On a runtime of several, each message that comes wakes another of them to see whether
+    /// there is more to do, which costs more than passing it on.
+    thread: Handle,
     /// Where whoever made the tap is at home: boundaries run there.
     pub(super) home: Handle,
     pub(super) journal: Journal,
@@ -66,32 +63,28 @@ struct Connection {
 }
 
 impl Tap {
-    /// A tap that relays to a server, on threads of its own. What is called between statements runs on the runtime
+    /// A tap that relays to a server, on a thread of its own. What is called between statements runs on the runtime
     /// that this is called on.
     ///
     /// # Errors
     /// When there can be no further thread.
     pub fn new(upstream: Endpoint) -> io::Result<Self> {
-        let (mut threads, mut alive) = (Vec::new(), Vec::new());
-        for _ in 0..THREADS {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
-            threads.push(runtime.handle().clone());
-            let (sender, end) = oneshot::channel::<()>();
-            alive.push(sender);
-            std::thread::Builder::new().name("tap".to_owned()).spawn(move || {
-                // An error is what tells it that the other side is gone.
-                let _ = runtime.block_on(end);
-            })?;
-        }
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let thread = runtime.handle().clone();
+        let (alive, end) = oneshot::channel::<()>();
+        std::thread::Builder::new().name("tap".to_owned()).spawn(move || {
+            // An error is what tells it that the other side is gone.
+            let _ = runtime.block_on(end);
+        })?;
         let inner = Arc::new(Inner {
             upstream,
-            threads,
+            thread,
             home: Handle::current(),
             journal: Journal::default(),
             holds: Arc::default(),
             tasks: Mutex::new(Tasks::default()),
         });
-        let guard = Guard { inner: Arc::clone(&inner), _threads: alive };
+        let guard = Guard { inner: Arc::clone(&inner), _thread: alive };
         Ok(Self { inner, _guard: Arc::new(guard) })
     }
 
@@ -106,14 +99,13 @@ impl Tap {
     /// When the listener cannot go over to the tap's thread.
     pub fn serve_unix(&self, listener: UnixListener) -> io::Result<()> {
         let listener = listener.into_std()?;
-        let thread = self.inner.thread(0);
-        let _within = thread.enter();
+        let _within = self.inner.thread.enter();
         let listener = UnixListener::from_std(listener)?;
         let inner = Arc::clone(&self.inner);
-        let task = thread.spawn(async move {
+        let task = self.inner.thread.spawn(async move {
             loop {
-                match listener.accept().await.and_then(|(stream, _)| stream.into_std()) {
-                    Ok(stream) => inner.connect(|| Ok(Wire::Unix(UnixStream::from_std(stream)?))),
+                match listener.accept().await {
+                    Ok((stream, _)) => inner.connect(Wire::Unix(stream)),
                     Err(_) => tokio::time::sleep(REST).await,
                 }
             }
@@ -128,17 +120,16 @@ impl Tap {
     /// When the listener cannot go over to the tap's thread.
     pub fn serve_tcp(&self, listener: TcpListener) -> io::Result<()> {
         let listener = listener.into_std()?;
-        let thread = self.inner.thread(0);
-        let _within = thread.enter();
+        let _within = self.inner.thread.enter();
         let listener = TcpListener::from_std(listener)?;
         let inner = Arc::clone(&self.inner);
-        let task = thread.spawn(async move {
+        let task = self.inner.thread.spawn(async move {
             loop {
-                match listener.accept().await.and_then(|(stream, _)| stream.into_std()) {
-                    Ok(stream) => {
+                match listener.accept().await {
+                    Ok((stream, _)) => {
                         // Slower without, but no less right.
                         let _ = stream.set_nodelay(true);
-                        inner.connect(|| Ok(Wire::Tcp(TcpStream::from_std(stream)?)));
+                        inner.connect(Wire::Tcp(stream));
                     }
                     Err(_) => tokio::time::sleep(REST).await,
                 }
@@ -212,14 +203,7 @@ impl Inner {
         all
     }
 
-    /// The thread of a connection.
-    fn thread(&self, id: u64) -> &Handle {
-        let at = usize::try_from(id).unwrap_or_default() % self.threads.len().max(1);
-        self.threads.get(at).unwrap_or(&self.home)
-    }
-
-    /// Relays a connection. `client` is called on the thread that it is relayed on.
-    fn connect(self: &Arc<Self>, client: impl FnOnce() -> io::Result<Wire> + Send + 'static) {
+    fn connect(self: &Arc<Self>, client: Wire) {
         if self.journal.is_cut() {
             return;
         }
@@ -228,10 +212,10 @@ impl Inner {
         let mut tasks = self.tasks();
         tasks.accepted += 1;
         let id = tasks.accepted;
-        let task = self.thread(id).spawn(async move {
+        let task = self.thread.spawn(async move {
             let _gone = Gone(Arc::clone(&inner), id);
             // To a client, a server that cannot be reached is one that hangs up.
-            if let (Ok(client), Ok(server)) = (client(), Wire::open(&inner.upstream).await) {
+            if let Ok(server) = Wire::open(&inner.upstream).await {
                 Link::new(inner, id, client, server).relay().await;
             }
         });
