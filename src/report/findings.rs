@@ -95,9 +95,7 @@ fn of_script(entry: &ScriptEntry) -> Vec<Finding> {
 
 /// A reason. A worker that stays broken is one finding: the run that broke it.
 fn of_reason(entry: &ScriptEntry, document: &Document, reason: &Reason) -> Option<Finding> {
-    let earlier = document.reasons.iter().take_while(|other| *other != reason);
-    let again = |other: &Reason| (other.kind, &other.worker) == (reason.kind, &reason.worker);
-    if reason.kind != ReasonKind::ScriptFailed && earlier.into_iter().any(again) {
+    if is_told(document, reason) {
         return None;
     }
     let run = document.runs.iter().find(|run| Some(run.run) == reason.run);
@@ -218,6 +216,20 @@ pub(super) fn first_failure(worker: &WorkerEntry) -> Option<String> {
 
 fn statement(run: &RunEntry, index: Option<u32>) -> Option<&StatementEntry> {
     run.result.statements.iter().find(|statement| Some(statement.index) == index)
+}
+
+/// Whether an earlier reason says the same: of a worker, in another run; of a script, that it failed in the same place.
+pub(super) fn is_told(document: &Document, reason: &Reason) -> bool {
+    let place = |reason: &Reason| {
+        let run = document.runs.iter().find(|run| Some(run.run) == reason.run)?;
+        let what = failing(run).map(|statement| &statement.sql).or(run.result.errors.first());
+        Some((&run.script, what))
+    };
+    let mut earlier = document.reasons.iter().take_while(|other| *other != reason);
+    earlier.any(|other| {
+        (other.kind, &other.worker) == (reason.kind, &reason.worker)
+            && (reason.kind != ReasonKind::ScriptFailed || place(other) == place(reason))
+    })
 }
 
 /// The first statement of a run that failed.

@@ -5,7 +5,7 @@ mod timeline;
 use askama::Template;
 
 use super::document::{Document, ResultStatus, RunEntry, SessionEntry, WorkerEntry};
-use super::findings::{failing, first_failure, worker};
+use super::findings::{failing, first_failure, is_told, worker};
 use super::scripts::{Conclusion, Report, ScriptEntry};
 use super::words::{closing, counted, ended, milliseconds};
 use crate::identifiers::WorkerName;
@@ -248,6 +248,8 @@ fn culprits(document: &Document) -> Vec<Culprit> {
                 continue;
             }
             told.push(name);
+        } else if is_told(document, reason) {
+            continue;
         }
         found.push(culprit(document, reason));
     }

@@ -6,7 +6,7 @@ mod escape;
 use std::fmt::Write as _;
 
 use super::document::{Document, ResultStatus, RunEntry, WorkerEntry};
-use super::findings::{failing, first_failure, worker};
+use super::findings::{failing, first_failure, is_told, worker};
 use super::scripts::{Conclusion, Report, ScriptEntry, Trouble};
 use super::words::{closing, counted};
 use crate::identifiers::WorkerName;
@@ -130,6 +130,8 @@ fn section(entry: &ScriptEntry) -> String {
                     continue;
                 }
                 told.push(name);
+            } else if is_told(document, reason) {
+                continue;
             }
             culprit(&mut out, document, reason);
         }

@@ -105,6 +105,8 @@ fn every_form_is_what_its_reader_takes(backend: Backend) -> Result<(), Failed> {
         github.lines().all(|line| line.starts_with("::error ") || line.starts_with("::warning ")),
         true,
     )?;
+    let failures = github.lines().filter(|line| line.contains("failed in run")).count();
+    same("what fails in the same place in each run is told once", failures, 1)?;
     contains("GitHub", &github, &["::error file=db/grant all.sql,line=3,title=importer", repair])?;
 
     let markdown = read(&rehearsal, "markdown")?;
