@@ -106,7 +106,11 @@ impl Report {
         if value.get("scripts").is_some() {
             return Ok(serde_json::from_value(value)?);
         }
-        let document: Document = serde_json::from_value(value)?;
+        let mut document: Document = serde_json::from_value(value)?;
+        if document.script.is_empty() {
+            // An earlier thirdrun has named it with the runs only.
+            document.script = document.runs.first().map(|run| run.script.clone()).unwrap_or_default();
+        }
         Ok(Self { thirdrun: document.thirdrun.clone(), ..Self::new(vec![ScriptEntry::of(document, None)]) })
     }
 
