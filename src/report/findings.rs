@@ -218,6 +218,18 @@ fn statement(run: &RunEntry, index: Option<u32>) -> Option<&StatementEntry> {
     run.result.statements.iter().find(|statement| Some(statement.index) == index)
 }
 
+/// Why a check did not pass: each worker once, and each place in which a script failed.
+pub(super) fn culprits(document: &Document) -> Vec<&Reason> {
+    let mut found: Vec<&Reason> = Vec::new();
+    for reason in &document.reasons {
+        let known = reason.worker.is_some() && found.iter().any(|other| other.worker == reason.worker);
+        if !known && !is_told(document, reason) {
+            found.push(reason);
+        }
+    }
+    found
+}
+
 /// Whether an earlier reason says the same: of a worker, in another run; of a script, that it failed in the same place.
 pub(super) fn is_told(document: &Document, reason: &Reason) -> bool {
     let place = |reason: &Reason| {

@@ -5,10 +5,9 @@ mod timeline;
 use askama::Template;
 
 use super::document::{Document, ResultStatus, RunEntry, SessionEntry, WorkerEntry};
-use super::findings::{failing, first_failure, is_told, worker};
+use super::findings::{culprits, failing, first_failure, worker};
 use super::scripts::{Conclusion, Report, ScriptEntry};
 use super::words::{closing, counted, ended, milliseconds};
-use crate::identifiers::WorkerName;
 use crate::verdict::{Reason, ReasonKind, Status};
 
 use timeline::{Lane, lanes, span};
@@ -172,7 +171,7 @@ fn script(entry: &ScriptEntry) -> Script {
         view.closing = closing(document);
         view.facts = Some(facts(document));
         view.rows = rows(document);
-        view.culprits = culprits(document);
+        view.culprits = culprits(document).into_iter().map(|reason| culprit(document, reason)).collect();
         view.hazards = document
             .hazards
             .iter()
@@ -236,24 +235,6 @@ fn cell(status: Status) -> Cell {
         Status::Latent => Cell { class: "bad", text: "LATENT" },
         Status::Broken => Cell { class: "bad", text: "BROKEN" },
     }
-}
-
-/// Why the check did not pass: each worker once, each failed run of a script.
-fn culprits(document: &Document) -> Vec<Culprit> {
-    let mut told: Vec<&WorkerName> = Vec::new();
-    let mut found = Vec::new();
-    for reason in &document.reasons {
-        if let Some(name) = &reason.worker {
-            if told.contains(&name) {
-                continue;
-            }
-            told.push(name);
-        } else if is_told(document, reason) {
-            continue;
-        }
-        found.push(culprit(document, reason));
-    }
-    found
 }
 
 fn culprit(document: &Document, reason: &Reason) -> Culprit {

@@ -6,10 +6,9 @@ mod escape;
 use std::fmt::Write as _;
 
 use super::document::{Document, ResultStatus, RunEntry, WorkerEntry};
-use super::findings::{failing, first_failure, is_told, worker};
+use super::findings::{culprits, failing, first_failure, worker};
 use super::scripts::{Conclusion, Report, ScriptEntry, Trouble};
 use super::words::{closing, counted};
-use crate::identifiers::WorkerName;
 use crate::verdict::{Reason, ReasonKind, Status};
 
 use escape::{code, fenced, text};
@@ -123,16 +122,7 @@ fn section(entry: &ScriptEntry) -> String {
     }
     if let Some(document) = &entry.report {
         table(&mut out, document);
-        let mut told: Vec<&WorkerName> = Vec::new();
-        for reason in &document.reasons {
-            if let Some(name) = &reason.worker {
-                if told.contains(&name) {
-                    continue;
-                }
-                told.push(name);
-            } else if is_told(document, reason) {
-                continue;
-            }
+        for reason in culprits(document) {
             culprit(&mut out, document, reason);
         }
         out.push_str(&hazards(document));
