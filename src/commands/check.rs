@@ -36,7 +36,7 @@ pub async fn run(args: CheckArgs) -> Result<Exit, Failure> {
         }
     }
     if items.len() != 1 {
-        if running.keep {
+        if running.keep && items.len() > 1 {
             return Err(Failure::said(
                 Exit::Usage,
                 "--keep leaves one sandbox up, and there are several scripts",
