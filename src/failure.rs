@@ -7,7 +7,7 @@ use crate::capture::CaptureError;
 use crate::plan::PlanError;
 use crate::postgres::QueryFailure;
 use crate::programs::LaunchError;
-use crate::report::Trouble;
+use crate::report::{Trouble, visible, without_commands};
 use crate::sandbox::SandboxError;
 use crate::sandbox::docker::MAJORS;
 use crate::seed::rows::RowsError;
@@ -115,6 +115,10 @@ impl Failure {
 
     /// The failure as standard error shows it.
     pub fn render(&self, colours: bool) -> String {
+        without_commands(&self.rendered(colours))
+    }
+
+    fn rendered(&self, colours: bool) -> String {
         let mut text = String::new();
         match &self.snippet {
             Some((plain, coloured)) => {
@@ -126,16 +130,16 @@ impl Failure {
                 let mut chain = self.chain.iter();
                 if let Some(first) = chain.next() {
                     // Writing to a String cannot fail.
-                    let _ = writeln!(text, "{red}error{red:#}: {first}");
+                    let _ = writeln!(text, "{red}error{red:#}: {}", visible(first));
                 }
                 for cause in chain {
-                    let _ = writeln!(text, "  because: {cause}");
+                    let _ = writeln!(text, "  because: {}", visible(cause));
                 }
             }
         }
         for hint in &self.hints {
             let bold = anstyle::AnsiColor::BrightCyan.on_default().bold();
-            let _ = writeln!(text, "{bold}help{bold:#}: {hint}");
+            let _ = writeln!(text, "{bold}help{bold:#}: {}", visible(hint));
         }
         text
     }
@@ -164,7 +168,9 @@ impl From<SandboxError> for Failure {
             SandboxError::Docker(_) | SandboxError::Engine(_) => {
                 failure.hint("`thirdrun doctor` says what can be used here; --backend local needs no Docker")
             }
-            SandboxError::NoImage { .. } | SandboxError::Elsewhere { .. } => failure.hints_for(&error),
+            SandboxError::NoImage { .. } | SandboxError::Elsewhere { .. } | SandboxError::Inside(_) => {
+                failure.hints_for(&error)
+            }
             SandboxError::Packages { .. } => {
                 failure.hint("name the packages under [clone] as the image's own package manager knows them")
             }
@@ -205,6 +211,13 @@ impl Failure {
             SandboxError::Elsewhere { .. } => {
                 self.hint("use --backend local, or an engine on this machine (DOCKER_HOST)")
             }
+            SandboxError::Inside(directory) => {
+                let directory = directory.display();
+                self.hint(format!(
+                    "give it to the container by the same name: docker run -v {directory}:{directory} …"
+                ))
+                .hint("or use --backend local")
+            }
             _ => self,
         }
     }
@@ -239,7 +252,7 @@ impl Failure {
 }
 
 /// What to type where a sandbox has no room left.
-pub const NO_ROOM: &str = "a sandbox lies in memory (/dev/shm, in Docker 4 GB of it), or in TMPDIR where that is too \
+pub const NO_ROOM: &str = "a sandbox lies in memory (/dev/shm, in Docker 3 GB of it), or in TMPDIR where that is too \
                        small: make room there, or ask for fewer rows under [data]";
 
 /// SQLSTATE `disk_full`.

@@ -5,6 +5,7 @@
 
 pub mod cache;
 pub mod capture;
+pub mod children;
 pub mod cli;
 pub mod commands;
 pub mod dump;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::identifiers::RunNumber;
+use crate::report::visible;
 use crate::workers::Tally;
 
 /// The phases of a rehearsal, in order.
@@ -145,9 +146,9 @@ impl Progress {
     /// Something within a phase takes long.
     pub fn note(&self, what: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_message(self.titled(what));
+            bar.set_message(in_a_line(&self.titled(what)));
         } else if self.notes {
-            anstream::eprintln!("thirdrun: {}", self.titled(what));
+            anstream::eprintln!("thirdrun: {}", in_a_line(&self.titled(what)));
         }
     }
 
@@ -173,9 +174,9 @@ impl Progress {
                 }
                 None => style,
             });
-            bar.set_message(self.titled(&phase.to_string()));
+            bar.set_message(in_a_line(&self.titled(&phase.to_string())));
         } else if self.plain && !matches!(phase, Phase::After { .. } | Phase::Removal) {
-            anstream::eprintln!("thirdrun: {phase}");
+            anstream::eprintln!("thirdrun: {}", in_a_line(&phase.to_string()));
         }
     }
 
@@ -189,6 +190,11 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// A text in which files may be named, and which stays a line whatever they are called.
+fn in_a_line(text: &str) -> String {
+    visible(text).replace('\n', "\u{240a}")
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ pub mod junit;
 pub mod markdown;
 pub mod sarif;
 mod scripts;
+mod visible;
 mod words;
 
 pub use document::{Document, RunEntry, SessionEntry, WorkerEntry, document};
 pub use scripts::{Conclusion, Report, ScriptEntry, Trouble, Unreadable};
+pub use visible::{visible, without_commands};

@@ -398,10 +398,12 @@ async fn start_backend(
     if let Some(connected) = connected {
         match docker::choose_image(&connected.0, plan, scope).await {
             Ok(image) => {
-                scope.uses_engine(&connected.0);
+                scope.uses_engine(&connected.0, connected.1.own_container());
                 match docker::DockerServer::start(&connected, image, plan, clone, scope).await {
                     Ok(begun) => return Ok(begun.map(Backend::Docker)),
-                    Err(error @ SandboxError::Elsewhere { .. }) if plan.backend == BackendChoice::Auto => {
+                    Err(error @ (SandboxError::Elsewhere { .. } | SandboxError::Inside(_)))
+                        if plan.backend == BackendChoice::Auto =>
+                    {
                         unusable = Some(error);
                     }
                     Err(error) => return Err(error),

@@ -1,7 +1,9 @@
 //! Where PostgreSQL's programs are on this machine, and of which version they are.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+use crate::children;
 
 /// Directories in which programs of PostgreSQL are looked for: `PATH`, then where Debian, Red Hat, Homebrew and
 /// Postgres.app put it.
@@ -56,7 +58,9 @@ fn named_major(bin: &Path) -> Option<u32> {
 
 /// Reads what `--version` prints, `postgres (PostgreSQL) 15.18 (Debian …)`.
 fn told_major(program: &Path) -> Option<u32> {
-    let output = Command::new(program).arg("--version").env_clear().output().ok()?;
+    let mut command = Command::new(program);
+    command.arg("--version").env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let output = children::spawn(&mut command).ok()?.wait_with_output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let version = text.split("(PostgreSQL) ").nth(1)?;
     version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()

@@ -107,18 +107,23 @@ impl Stage<'_> {
             result
         };
         let mut done = std::pin::pin!(done);
+        let last = after.last().copied();
         let result = loop {
             tokio::select! {
                 biased;
                 Some((after, go)) = pauses.recv() => {
                     at(self, after).await;
+                    if Some(after) == last {
+                        // What follows is of no interest, and may have no end.
+                        break None;
+                    }
                     // The script may have been killed meanwhile.
                     let _ = go.send(());
                 }
-                result = &mut done => break result,
+                result = &mut done => break Some(result),
             }
         };
         tap.end();
-        result.map(drop).map_err(Failure::from)
+        result.transpose().map(drop).map_err(Failure::from)
     }
 }

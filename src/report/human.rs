@@ -10,6 +10,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::document::{Document, ResultStatus, RunEntry};
 use super::scripts::{Conclusion, Report, ScriptEntry};
+use super::visible::{self, visible, without_commands};
 use super::words::{closing, counted, ended};
 use crate::dump::{TokenKind, tokens};
 use crate::verdict::{Hazard, Outcome};
@@ -28,6 +29,10 @@ pub(super) const STRONG: Style = Style::new().bold();
 /// Renders a report, with ANSI styles, for a terminal of `width` columns. Of several scripts, those that pass are a
 /// line each.
 pub fn render(report: &Report, width: usize) -> String {
+    without_commands(&rendered(&visible::report(report), width))
+}
+
+fn rendered(report: &Report, width: usize) -> String {
     if let [ScriptEntry { report: Some(document), .. }] = report.scripts.as_slice() {
         return rehearsal(document, width);
     }
@@ -63,8 +68,8 @@ pub fn line(entry: &ScriptEntry) -> String {
         Conclusion::Error => ("NOT REHEARSED", UNEASY.bold()),
     };
     let what = entry.report.as_ref().map(closing).unwrap_or_default();
-    let what = entry.error.as_ref().map_or(what, |trouble| trouble.message.clone());
-    format!("{} {}: {what}", painted(style, word), painted(STRONG, &entry.title()))
+    let what = visible(&entry.error.as_ref().map_or(what, |trouble| trouble.message.clone()));
+    format!("{} {}: {what}", painted(style, word), painted(STRONG, &visible(&entry.title())))
 }
 
 /// One script of several, and why it was not rehearsed.

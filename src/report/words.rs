@@ -78,7 +78,8 @@ pub(super) fn closing(document: &Document) -> String {
                 .collect();
             let failed: Vec<_> = failed.iter().map(String::as_str).collect();
             if !failed.is_empty() {
-                causes.push(format!("the script failed in run {}", list(&failed)));
+                let runs = if failed.len() == 1 { "run" } else { "runs" };
+                causes.push(format!("the script failed in {runs} {}", list(&failed)));
             }
             causes.join("; ")
         }

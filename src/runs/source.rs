@@ -3,6 +3,9 @@
 //! psql leaves out comments, fills in variables, skips what `\if` excludes, and sends more than is written where
 //! `\gexec`, `\copy` or `\d` is: so the two lists are aligned by their tokens.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::dump::{ItemKind, TokenKind, split, tokens};
@@ -10,6 +13,8 @@ use crate::secrets::masked_statement;
 
 /// How many files a script may include.
 const FILES: usize = 1000;
+/// Bytes of a file that are read.
+const MOST: u64 = 64 << 20;
 /// How deep scripts may include each other.
 const DEPTH: usize = 16;
 /// Comparisons that an alignment may take; beyond them each statement is looked for from where the last one was found.
@@ -47,7 +52,7 @@ enum Part {
 pub fn origins(script: &Path, sent: &[&str]) -> Vec<Option<Origin>> {
     let mut written = Vec::new();
     let base = script.parent().unwrap_or(Path::new(""));
-    read(script, base, None, DEPTH, &mut written);
+    read(script, base, None, (DEPTH, &mut { FILES }), &mut written);
     let seen: Vec<Vec<String>> = sent.iter().map(|text| plain_tokens(text)).collect();
     let places = aligned(&written, &seen);
     let mut origins = Vec::new();
@@ -65,10 +70,12 @@ pub fn origins(script: &Path, sent: &[&str]) -> Vec<Option<Origin>> {
 }
 
 /// A script that cannot be read or cut has no origins, which is no reason to fail: psql has run it as it is. `base`
-/// is the directory in which psql runs.
-fn read(path: &Path, base: &Path, file: Option<&str>, depth: usize, written: &mut Vec<Written>) {
-    let Ok(bytes) = std::fs::read(path) else { return };
-    let text = String::from_utf8_lossy(&bytes);
+/// is the directory in which psql runs; `left` says how deep it may include files, and how many all in all.
+fn read(path: &Path, base: &Path, file: Option<&str>, left: (usize, &mut usize), written: &mut Vec<Written>) {
+    let (depth, files) = left;
+    let Some(fewer) = files.checked_sub(1) else { return };
+    *files = fewer;
+    let Some(text) = text_of(path) else { return };
     let Ok(items) = split(&text) else { return };
     let directory = path.parent().unwrap_or(Path::new(""));
     for item in items {
@@ -98,7 +105,7 @@ fn read(path: &Path, base: &Path, file: Option<&str>, depth: usize, written: &mu
                     }),
                     _ if depth > 0 => {
                         if let Some((path, name)) = included(item.text, directory, base) {
-                            read(&path, base, Some(name), depth - 1, written);
+                            read(&path, base, Some(name), (depth - 1, &mut *files), written);
                         }
                     }
                     _ => {}
@@ -120,6 +127,17 @@ fn included<'a>(command: &'a str, directory: &Path, base: &Path) -> Option<(Path
     Some((from.join(name), name))
 }
 
+/// What is in a file, if it is one: what has no end, or waits for somebody who writes, may be included as well.
+fn text_of(path: &Path) -> Option<String> {
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    file.take(MOST).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// A script and the files that it includes, as far as they can be read.
 pub fn files_of(script: &Path) -> Vec<PathBuf> {
     let base = script.parent().unwrap_or(Path::new(""));
@@ -127,8 +145,7 @@ pub fn files_of(script: &Path) -> Vec<PathBuf> {
     let mut at = 0;
     while let Some(path) = files.get(at).cloned() {
         at += 1;
-        let text = std::fs::read(&path).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
+        let text = text_of(&path).unwrap_or_default();
         let directory = path.parent().unwrap_or(Path::new(""));
         for item in split(&text).unwrap_or_default() {
             let found = Some(item.text).filter(|_| matches!(item.kind, ItemKind::Command));

@@ -5,15 +5,16 @@
 //! The only user of bollard.
 
 mod clones;
+mod confined;
 mod context;
 pub mod engine;
 mod image;
+pub(super) mod own;
 mod packages;
 mod programs;
 mod reach;
 mod wrapper;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ use crate::programs::Launcher;
 use crate::tap::Tap;
 use clones::Found;
 pub use clones::remove_older as remove_older_clones;
+use confined::{confined, in_memory};
 use engine::Engine;
 pub use image::{MAJORS, built_by};
 pub use reach::Reach;
@@ -40,53 +42,21 @@ pub use reach::Reach;
 const PORT: u16 = 5432;
 /// Where the directory with the socket and the configuration is mounted.
 const MOUNT: &str = "/run/thirdrun";
-/// Where the cluster of a clone that is kept is: everybody may write there, in every image, and it is part of the
-/// container, which memory is not.
-const KEPT: &str = "/tmp/thirdrun";
 /// Where the cluster is, in memory.
 const MEMORY: &str = "/var/lib/thirdrun";
 /// What the server does before anybody can log in, in the directory of the configuration.
 const FIRST: &str = "first.sql";
-/// Bytes of memory that a container may use; what it has in memory-backed file systems counts.
-const MEMORY_LIMIT: i64 = 4 << 30;
-/// Processes and threads that a container may have.
-const PIDS_LIMIT: i64 = 1024;
-/// Processors that a container may use.
-const CPUS_LIMIT: i64 = 2;
 /// How long a changed `pg_hba.conf` may take to hold.
 const RELOADED: Duration = Duration::from_secs(10);
 
-/// Makes the cluster unless it is there, and becomes the server: `$1` is the cluster's directory, `$2` its
-/// bootstrap superuser, `$3` the directory of the configuration, `$4` where a copy is put when the server stops for
-/// the first time, after which it starts again; the rest is the server's. An image of ours has a cluster ready.
-const START: &str = r#"set -e
-umask 077
-if [ ! -s "$1/PG_VERSION" ]; then
-  mkdir -p "$1"
-  if [ "$2" = postgres ] && [ -d /usr/local/share/thirdrun/cluster ]; then
-    cp -R /usr/local/share/thirdrun/cluster/. "$1"
-  else
-    initdb -D "$1" -U "$2" -A trust -E UTF8 --locale=C.UTF-8 --no-sync --wal-segsize=1 >&2 ||
-      { rm -rf "$1"; initdb -D "$1" -U "$2" -A trust -E UTF8 --locale=C --no-sync --wal-segsize=1 >&2; }
-  fi
-  cat "$3/settings.conf" >> "$1/postgresql.conf"
-fi
-if [ -f "$3/first.sql" ]; then postgres --single -D "$1" postgres < "$3/first.sql" >/dev/null; fi
-data=$1
-config=$3
-copy=$4
-shift 4
-if [ -n "$copy" ]; then
-  postgres -D "$data" "$@" </dev/null || exit
-  if mkdir -p "$copy" && cp -R "$data" "$copy"; then echo copied; else echo failed; fi >"$config/copy"
-fi
-exec postgres -D "$data" "$@"
-"#;
+/// What the server's container runs.
+const START: &str = include_str!("docker/start.sh");
 /// Ends the server in good order (PostgreSQL manual, 18.5). Its own session says it, since only the server knows its
 /// process number.
 const STOP: &str = "COPY (SELECT) TO PROGRAM 'kill -INT $(head -n 1 postmaster.pid)'";
-/// The file in which the container says that its copy is made, in the directory of the configuration.
+/// The file in which the container says that its copy is made, in the directory of the configuration, and the copy.
 const COPY: &str = "copy";
+const CLONE: &str = "clone.tar";
 /// How long a server may take to stop and to be copied.
 const COPIED: Duration = Duration::from_secs(300);
 
@@ -141,18 +111,17 @@ impl DockerServer {
         let shared = scope.directory().join("shared");
         let password = configuration(&shared, plan, &role, reach)
             .map_err(SandboxError::io(format!("cannot prepare {}", shared.display())))?;
-        let was_kept = matches!(found, Found::Kept { .. });
-        let directory = if was_kept { KEPT } else { MEMORY };
-        let copy = if matches!(found, Found::ToKeep(..)) { KEPT } else { "" };
+        let keep = if matches!(found, Found::ToKeep(..)) { "keep" } else { "" };
         let mut command: Vec<String> = ["sh", "-c", START, "sh"].into_iter().map(str::to_owned).collect();
-        command.extend([format!("{directory}/data"), plan.bootstrap.to_string()]);
-        command.extend([MOUNT.to_owned(), copy.to_owned()]);
+        command.extend([format!("{MEMORY}/data"), plan.bootstrap.to_string()]);
+        command.extend([MOUNT.to_owned(), keep.to_owned()]);
         command.extend(fixed_settings(reach.listen(engine), PORT, MOUNT));
         command.extend(["-c".to_owned(), format!("hba_file={MOUNT}/pg_hba.conf")]);
-        let in_memory = HashMap::from([(MEMORY.to_owned(), "mode=1777".to_owned())]);
+        let mut writable = confined::volumes(docker, engine, &image).await;
+        writable.extend([in_memory(engine, MEMORY, 6, ""), in_memory(engine, "/tmp", 1, "")]);
         let mut host = HostConfig {
-            mounts: Some(vec![engine::mount(&shared, MOUNT, false)]),
-            tmpfs: (!was_kept).then_some(in_memory),
+            mounts: Some(vec![engine.mount(&shared, MOUNT, false)?]),
+            tmpfs: Some(writable),
             shm_size: Some(256 << 20),
             ..confined(engine)
         };
@@ -198,7 +167,7 @@ impl DockerServer {
     }
 
     /// Keeps the clone, if that is wanted: has the server stop, be copied and start again, and then makes an image
-    /// of the container meanwhile. `session` is a superuser's, the last one. Says whether it did.
+    /// with the copy meanwhile. `session` is a superuser's, the last one. Says whether it did.
     pub(super) async fn keep(
         &mut self,
         session: Session,
@@ -218,13 +187,16 @@ impl DockerServer {
             scope.tell("the clone is not kept: there is no room for it in the container");
             return Ok(true);
         }
-        let (docker, container, scope) = (self.docker.clone(), self.container.clone(), scope.clone());
+        let (docker, image, scope) = (self.docker.clone(), self.image.clone(), scope.clone());
+        let copy = self.shared.join(CLONE);
         let keeping = tokio::spawn(async move {
             let _claim = claim;
-            match clones::keep(&docker, &container, &key, &note).await {
+            match clones::keep(&docker, &scope, &image, &copy, (&key, &note)).await {
                 Ok(()) => clones::bound(&docker).await,
                 Err(error) => scope.tell(&format!("the clone is not kept: {error}")),
             }
+            // It is in memory, and wanted no more.
+            let _ = std::fs::remove_file(copy);
         });
         *self.keeping.lock().await = Some(keeping);
         Ok(true)
@@ -253,12 +225,15 @@ impl DockerServer {
         }
     }
 
-    /// Waits until the clone is kept, after which a script may run.
+    /// Waits until the clone is kept, after which a script may run. From then on nothing new can be put into the
+    /// directory that the server shares with this machine: its socket is there.
     pub(super) async fn kept(&self) {
         if let Some(keeping) = self.keeping.lock().await.take() {
             // Its only error is a panic, after which nothing is kept.
             let _ = keeping.await;
         }
+        // It is ours; what cannot be set lets a script fill it, within the limits of the container.
+        let _ = std::fs::set_permissions(&self.shared, std::fs::Permissions::from_mode(0o755));
     }
 
     /// What the container's `pg_restore` makes of an archive, which is put into the directory that it shares.
@@ -409,21 +384,4 @@ fn configuration(
 /// Until thirdrun has a password: its own logins, through the socket that only it can reach, and no other.
 fn first_hba(bootstrap: &RoleName) -> String {
     format!("local all {} trust\nlocal all {SUPERUSER} trust\n", bootstrap.quoted())
-}
-
-/// What every container of a sandbox is denied.
-fn confined(engine: &Engine) -> HostConfig {
-    HostConfig {
-        memory: Some(MEMORY_LIMIT),
-        memory_swap: Some(MEMORY_LIMIT),
-        pids_limit: Some(PIDS_LIMIT),
-        nano_cpus: Some(engine.cpus.clamp(1, CPUS_LIMIT) * 1_000_000_000),
-        cap_drop: Some(vec!["ALL".to_owned()]),
-        // Without SELinux's labels, which would keep a container from the directories that are mounted into
-        // it unless those were labelled anew: they may be the user's own.
-        security_opt: Some(vec!["no-new-privileges".to_owned(), "label=disable".to_owned()]),
-        // Takes leave of the children that nobody waits for.
-        init: Some(true),
-        ..HostConfig::default()
-    }
 }

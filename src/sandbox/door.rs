@@ -50,7 +50,7 @@ pub(super) fn tcp(of: u32, port: u16) -> io::Result<tokio::net::TcpListener> {
             Err(io::Error::from(io::ErrorKind::Interrupted))
         });
     }
-    let failure = match child.spawn() {
+    let failure = match crate::children::spawn(&mut child) {
         Ok(mut unexpected) => {
             // It cannot have been executed; should it have been, it is waited for.
             let _ = unexpected.wait();

@@ -61,6 +61,9 @@ pub enum SandboxError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// thirdrun runs in a container, and a directory is only there.
+    #[error("Docker's engine does not see {}: thirdrun runs in a container, and it is only in there", _0.display())]
+    Inside(PathBuf),
     /// Neither Docker nor this machine has such a server.
     #[error("no PostgreSQL {wanted} can be had here: {docker}, and {local}")]
     Neither {

@@ -7,7 +7,12 @@
 mod binaries;
 mod cluster;
 mod confine;
+#[cfg(target_os = "linux")]
+mod landlock;
 mod programs;
+mod shelter;
+#[cfg(target_os = "linux")]
+mod shield;
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -23,6 +28,7 @@ pub use binaries::{Installation, find_all};
 use super::kept::{self, Begun, Claim, Key};
 use super::{SandboxError, SandboxPlan, Scope, door, fixed_settings, leftovers};
 use crate::cache;
+use crate::children;
 use crate::dump::Archive;
 use crate::identifiers::{RoleName, Secret};
 use crate::postgres::{Endpoint, SUPERUSER};
@@ -30,6 +36,7 @@ use crate::programs::{Address, Launcher};
 use crate::tap::Tap;
 use cluster::Cached;
 use confine::{Confinement, Layers};
+use shelter::Shelter;
 
 /// The port in the name of the socket, and the one inside the namespace.
 const PORT: u16 = 5432;
@@ -46,6 +53,7 @@ pub struct LocalServer {
     socket: PathBuf,
     log: PathBuf,
     confined: bool,
+    shelter: Shelter,
     launcher: Arc<programs::LocalLauncher>,
     installation: Installation,
     /// Where the clone will be kept, by whoever has the right to.
@@ -64,6 +72,16 @@ struct Started {
     password: Secret,
     /// What it has a layer over.
     lower: Option<Arc<Cached>>,
+    /// What it and the programs beside it see of this machine.
+    shelter: Shelter,
+}
+
+/// Where a server is started, and with what.
+struct Ground<'a> {
+    installation: &'a Installation,
+    scope: &'a Scope,
+    /// The private places, which no process has yet.
+    shelter: &'a Shelter,
 }
 
 impl LocalServer {
@@ -82,7 +100,8 @@ impl LocalServer {
             make_directory(&scope.directory().join(made), scope)?;
         }
         let note = kept.as_ref().and_then(Cached::note);
-        let started = start_on_cluster(&installation, plan, scope, kept, to_keep.is_some()).await?;
+        let ground = Ground { installation: &installation, scope, shelter: &Shelter::new(scope)? };
+        let started = start_on_cluster(&ground, plan, kept, to_keep.is_some()).await?;
         let role = if note.is_some() { RoleName::new(SUPERUSER) } else { plan.bootstrap.clone() };
         let login = (role, started.password.clone());
         let server = Self::of(started, installation, to_keep, scope)?;
@@ -95,7 +114,7 @@ impl LocalServer {
         to_keep: Option<(PathBuf, Claim)>,
         scope: &Scope,
     ) -> Result<Self, SandboxError> {
-        let Started { child, confined, lower, .. } = started;
+        let Started { child, confined, lower, shelter, .. } = started;
         let directory = scope.directory().to_owned();
         let namespace = confined.then(|| {
             let path = format!("/proc/{}/ns/net", child.id());
@@ -122,12 +141,14 @@ impl LocalServer {
             installation.psql.clone(),
             scope.user(),
             confined.then(|| child.id()),
+            shelter.clone(),
         ));
         Ok(Self {
             child: Mutex::new(child),
             socket,
             log: directory.join("server.log"),
             confined,
+            shelter,
             launcher,
             installation,
             to_keep,
@@ -151,7 +172,8 @@ impl LocalServer {
         self.stop().await?;
         let again = "cannot start the server on the clone again";
         let aside = Arc::new(cluster::set_aside(scope, password).map_err(SandboxError::io(again))?);
-        let started = start_over(&self.installation, plan, scope, &aside).map_err(SandboxError::io(again))?;
+        let ground = Ground { installation: &self.installation, scope, shelter: &self.shelter };
+        let started = start_over(&ground, plan, &aside).map_err(SandboxError::io(again))?;
         *self = Self::of(started, self.installation.clone(), None, scope)?;
         let (user, scope) = (scope.user(), scope.clone());
         let copied = tokio::task::spawn_blocking(move || {
@@ -230,11 +252,14 @@ impl LocalServer {
     }
 
     pub(super) fn isolation(&self) -> String {
-        if self.confined {
-            "own network namespace, no way out".to_owned()
+        let network = if self.confined {
+            "own network namespace, no way out"
+        } else if self.shelter.denies_tcp() {
+            "unix socket only; programs keep this machine's network, but for connections by TCP"
         } else {
-            "unix socket only; programs keep this machine's network".to_owned()
-        }
+            "unix socket only; programs keep this machine's network"
+        };
+        format!("{network}; {}", self.shelter.isolation())
     }
 
     /// Whether the server process still runs.
@@ -295,14 +320,14 @@ async fn find(key: Option<Key>, scope: &Scope) -> (Option<Cached>, Option<(PathB
 
 /// Starts the server on a kept clone, or else on a new cluster, which is a copy where it will be kept itself.
 async fn start_on_cluster(
-    installation: &Installation,
+    ground: &Ground<'_>,
     plan: &SandboxPlan,
-    scope: &Scope,
     kept: Option<Cached>,
     to_keep: bool,
 ) -> Result<Started, SandboxError> {
+    let Ground { installation, scope, .. } = *ground;
     if let Some(kept) = kept {
-        return start_over(installation, plan, scope, &Arc::new(kept))
+        return start_over(ground, plan, &Arc::new(kept))
             .map_err(SandboxError::io("cannot start a server on the clone that was kept"));
     }
     let cached = cluster::entry(installation, plan, scope).and_then(|entry| cluster::cached(&entry));
@@ -311,41 +336,45 @@ async fn start_on_cluster(
             Ok(()) => cached.password(),
             Err(_) => cluster::make(installation, plan, scope).await?,
         },
-        Some(cached) => match start_over(installation, plan, scope, &cached) {
+        Some(cached) => match start_over(ground, plan, &cached) {
             Ok(started) => return Ok(started),
             // An entry that cannot be used is as good as none.
             Err(_) => cluster::make(installation, plan, scope).await?,
         },
         None => cluster::make(installation, plan, scope).await?,
     };
-    start_in_place(installation, scope, password).map_err(SandboxError::io("cannot start postgres"))
+    start_in_place(ground, password).map_err(SandboxError::io("cannot start postgres"))
 }
 
 /// Starts the server on a cluster that stays as it is, with as much of its own as the kernel allows: with a layer
 /// over it and a network; on a copy with a network; on a copy with neither.
-fn start_over(
-    installation: &Installation,
-    plan: &SandboxPlan,
-    scope: &Scope,
-    cluster: &Arc<Cached>,
-) -> std::io::Result<Started> {
-    let layered =
-        cluster.layer(plan, scope).and_then(|layers| start_postgres(installation, scope, true, Some(layers)));
-    if let Ok(child) = layered {
+fn start_over(ground: &Ground<'_>, plan: &SandboxPlan, cluster: &Arc<Cached>) -> std::io::Result<Started> {
+    let layered = cluster.layer(plan, ground.scope).and_then(|layers| start_sheltered(ground, Some(&layers)));
+    if let Ok((child, shelter)) = layered {
         let lower = Some(Arc::clone(cluster));
-        return Ok(Started { child, confined: true, password: cluster.password(), lower });
+        return Ok(Started { child, confined: true, password: cluster.password(), lower, shelter });
     }
-    cluster.copy(plan, scope)?;
-    start_in_place(installation, scope, cluster.password())
+    cluster.copy(plan, ground.scope)?;
+    start_in_place(ground, cluster.password())
 }
 
-fn start_in_place(installation: &Installation, scope: &Scope, password: Secret) -> std::io::Result<Started> {
-    if let Ok(child) = start_postgres(installation, scope, true, None) {
-        return Ok(Started { child, confined: true, password, lower: None });
+fn start_in_place(ground: &Ground<'_>, password: Secret) -> std::io::Result<Started> {
+    if let Ok((child, shelter)) = start_sheltered(ground, None) {
+        return Ok(Started { child, confined: true, password, lower: None, shelter });
     }
     // Namespaces are refused here: the next best thing.
-    let child = start_postgres(installation, scope, false, None)?;
-    Ok(Started { child, confined: false, password, lower: None })
+    let shelter = ground.shelter.with(false, false);
+    let child = start_postgres(ground, &shelter, false, None)?;
+    Ok(Started { child, confined: false, password, lower: None, shelter })
+}
+
+/// Starts the server with a network of its own, and with mounts of its own where it may have them.
+fn start_sheltered(ground: &Ground<'_>, layers: Option<&Layers>) -> std::io::Result<(Child, Shelter)> {
+    let started = |mounts: bool| {
+        let shelter = ground.shelter.with(mounts, true);
+        Ok((start_postgres(ground, &shelter, true, layers.cloned())?, shelter))
+    };
+    started(true).or_else(|_: std::io::Error| started(false))
 }
 
 /// What the newest `pg_restore` of this machine makes of an archive; none where there is none.
@@ -394,17 +423,19 @@ fn make_directory(path: &std::path::Path, scope: &Scope) -> Result<(), SandboxEr
 }
 
 fn start_postgres(
-    installation: &Installation,
-    scope: &Scope,
+    ground: &Ground<'_>,
+    shelter: &Shelter,
     confined: bool,
     layers: Option<Layers>,
 ) -> std::io::Result<Child> {
+    let Ground { installation, scope, .. } = *ground;
     let directory = scope.directory();
     let log = File::create(directory.join("server.log"))?;
+    let (data, socket) = (directory.join("data"), directory.join("socket"));
     let mut command = Command::new(installation.bin.join("postgres"));
-    command.arg("-D").arg(directory.join("data"));
+    command.arg("-D").arg(&data);
     let listen = if confined { door::SERVER } else { "" };
-    command.args(fixed_settings(listen, PORT, &directory.join("socket").to_string_lossy()));
+    command.args(fixed_settings(listen, PORT, &socket.to_string_lossy()));
     command.args(["-c", "dynamic_shared_memory_type=mmap"]);
     command
         .env_clear()
@@ -420,10 +451,13 @@ fn start_postgres(
             user: scope.user(),
             own_network: confined,
             layers,
+            // A superuser's script runs programs as the server does (PostgreSQL manual, COPY).
+            shield: Some(shelter.shield(directory, &[&data, &socket], &[&installation.bin])?),
+            limits: Some(programs::limits_of_server()),
             dies_with_parent: true,
             own_session: true,
             ..Confinement::default()
         },
     );
-    command.spawn()
+    children::spawn(&mut command)
 }

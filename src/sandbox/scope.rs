@@ -15,7 +15,7 @@ use rustix::fs::{FlockOperation, flock};
 use tokio::sync::RwLock;
 
 use super::SandboxError;
-use super::docker::engine;
+use super::docker::{engine, own};
 use crate::identifiers::SessionId;
 
 /// What the names of sandbox directories begin with.
@@ -49,6 +49,8 @@ struct Inner {
     directory: PathBuf,
     user: Option<Unprivileged>,
     engine: OnceLock<Docker>,
+    /// The container of that engine in which thirdrun itself runs.
+    own: OnceLock<String>,
     listener: OnceLock<Listener>,
     /// Held for reading while a container is being made.
     gate: Arc<RwLock<()>>,
@@ -89,6 +91,7 @@ impl Scope {
             directory,
             user,
             engine,
+            own: OnceLock::new(),
             listener,
             gate,
             children,
@@ -149,10 +152,16 @@ impl Scope {
         }
     }
 
-    /// Notes the engine in which the sandbox has containers.
-    pub(super) fn uses_engine(&self, docker: &Docker) {
+    /// Notes the engine in which the sandbox has containers, and the one in which thirdrun itself runs.
+    pub(super) fn uses_engine(&self, docker: &Docker, own: Option<&str>) {
         // A scope has one sandbox, which has one engine.
         let _ = self.0.engine.set(docker.clone());
+        let _ = own.map(|own| self.0.own.set(own.to_owned()));
+    }
+
+    /// The container in which thirdrun itself runs, where it is one of the engine's.
+    pub(super) fn own_container(&self) -> Option<&str> {
+        self.0.own.get().map(String::as_str)
     }
 
     /// To be held for reading while a container is being made.
@@ -202,7 +211,9 @@ fn base() -> PathBuf {
     let roomy =
         rustix::fs::statvfs(memory).is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) > ROOM);
     let writable = rustix::fs::access(memory, rustix::fs::Access::WRITE_OK).is_ok();
-    if roomy && writable {
+    // A container's memory is no place that it shares with others; where TMPDIR is set there, it may be one.
+    let shares = std::env::var_os("TMPDIR").is_some() && own::id().is_some();
+    if roomy && writable && !shares {
         return memory.to_owned();
     }
     let temporary = std::env::temp_dir();

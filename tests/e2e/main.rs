@@ -17,6 +17,8 @@ mod drift;
 mod dumps;
 mod formats;
 mod hazards;
+mod hostile;
+mod image;
 mod leftovers;
 mod mistakes;
 mod original;
@@ -58,6 +60,7 @@ fn main() -> std::process::ExitCode {
         demo::TESTS,
         drift::TESTS,
         hazards::TESTS,
+        hostile::reach::TESTS,
         leftovers::TESTS,
         renderings::TESTS,
         reports::TESTS,
@@ -80,8 +83,10 @@ fn main() -> std::process::ExitCode {
     }
     let single = [
         (Backend::Local, sandboxes::LOCAL_TESTS),
+        (Backend::Local, hostile::reach::LOCAL_TESTS),
         (Backend::Docker, sandboxes::DOCKER_TESTS),
         (Backend::Docker, doctor::DOCKER_TESTS),
+        (Backend::Docker, image::DOCKER_TESTS),
     ];
     for (backend, tests) in single {
         for (name, test) in tests {
@@ -118,7 +123,9 @@ fn main() -> std::process::ExitCode {
             trials.push(trial.with_ignored_flag(!machine.has(backend)));
         }
     }
+    trials.extend(hostile::trials(&machine));
     let conclusion = libtest_mimic::run(&arguments, trials);
+    eprintln!("{}", hostile::counts());
     let left: Vec<_> = support::leftovers().into_iter().filter(|one| !before.contains(one)).collect();
     if !left.is_empty() {
         eprintln!("left behind by these tests: {left:?}");

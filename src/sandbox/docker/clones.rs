@@ -1,13 +1,17 @@
 //! Clones that are kept as images.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use bollard::Docker;
-use bollard::models::{ContainerConfig, ImageSummary};
+use bollard::models::{ContainerConfig, ContainerCreateBody, ImageSummary};
 use bollard::query_parameters::{
     CommitContainerOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions,
+    UploadToContainerOptionsBuilder,
 };
+use bytes::BytesMut;
+use tokio::io::AsyncReadExt as _;
 
 use super::super::kept::{self, Claim, Key};
 use super::super::{SandboxError, SandboxPlan, Scope};
@@ -20,6 +24,12 @@ const IMAGE: &str = "thirdrun-seed";
 const SEED: &str = "thirdrun.seed";
 /// The label with the note.
 const NOTE: &str = "thirdrun.seed.note";
+/// Changes whenever clones are kept in another way.
+const KIND: u32 = 2;
+/// Where the copy is unpacked, a directory that every image has; `docker/start.sh` looks there.
+const SHARE: &str = "/usr/local/share";
+/// Bytes of a copy that are sent at a time.
+const PIECE: usize = 256 * 1024;
 
 /// Whether a clone was kept.
 pub(super) enum Found {
@@ -50,7 +60,7 @@ pub(super) async fn find(
     let inspected = docker.inspect_image(image).await;
     let inspected = inspected.map_err(|error| SandboxError::Engine(Box::new(error)))?;
     let id = inspected.id.unwrap_or_default();
-    let key = Key::new(fingerprint, plan, &format!("docker {id} {}", plan.bootstrap));
+    let key = Key::new(fingerprint, plan, &format!("docker {KIND} {id} {}", plan.bootstrap));
     if let Some(found) = kept(docker, &key).await {
         key.touch();
         return Ok(found);
@@ -69,16 +79,39 @@ async fn kept(docker: &Docker, key: &Key) -> Option<Found> {
     Some(Found::Kept { image, note })
 }
 
-/// Makes an image of a container in which a copy of the stopped server was put aside. The server itself is in memory,
-/// so that nothing in the container changes meanwhile.
+/// Makes an image of the server's, with the copy of a cluster in it: a file in a file, since the engine unpacks what it is
+/// given.
 pub(super) async fn keep(
     docker: &Docker,
-    container: &str,
-    key: &Key,
-    note: &str,
-) -> Result<(), bollard::errors::Error> {
-    let labels = [(SEED, key.digits().to_owned()), (NOTE, note.to_owned())];
-    commit(docker, container, IMAGE, key.digits(), &labels).await
+    scope: &Scope,
+    image: &str,
+    copy: &Path,
+    (key, note): (&Key, &str),
+) -> Result<(), SandboxError> {
+    let failed = |error: bollard::errors::Error| SandboxError::Engine(Box::new(error));
+    let body = ContainerCreateBody {
+        image: Some(image.to_owned()),
+        // It is never started, but an engine wants one.
+        cmd: Some(vec!["true".to_owned()]),
+        ..ContainerCreateBody::default()
+    };
+    let container = engine::create(docker, scope, &format!("{}-clone", scope.name()), body).await?;
+    let made = async {
+        let file = tokio::fs::File::open(copy).await.map_err(SandboxError::io("cannot read the copy"))?;
+        let options = UploadToContainerOptionsBuilder::new().path(SHARE).build();
+        let pieces = futures_util::stream::try_unfold(file, async |mut file| {
+            let mut piece = BytesMut::with_capacity(PIECE);
+            let read = file.read_buf(&mut piece).await?;
+            Ok((read > 0).then(|| (piece.freeze(), file)))
+        });
+        let body = bollard::body_try_stream(pieces);
+        docker.upload_to_container(&container, Some(options), body).await.map_err(failed)?;
+        let labels = [(SEED, key.digits().to_owned()), (NOTE, note.to_owned())];
+        commit(docker, &container, IMAGE, key.digits(), &labels).await.map_err(failed)
+    };
+    let made = made.await;
+    engine::remove_one(docker, &container).await;
+    made
 }
 
 /// Makes an image of a container, with these labels.
@@ -93,7 +126,8 @@ pub(super) async fn commit(
         CommitContainerOptionsBuilder::new().container(container).repo(image).tag(tag).pause(false).build();
     // An image has the labels of its container unless it has others of that name; those would make whatever is
     // started from it look like the sandbox's own.
-    let blank = [engine::SESSION, engine::HOST, engine::DIRECTORY].map(|name| (name, String::new()));
+    let blank = [engine::SESSION, engine::HOST, engine::DIRECTORY, engine::CONTAINER]
+        .map(|name| (name, String::new()));
     let all = labels.iter().cloned().chain(blank).map(|(name, value)| (name.to_owned(), value));
     let config = ContainerConfig { labels: Some(all.collect()), ..ContainerConfig::default() };
     docker.commit_container(options, config).await.map(drop)

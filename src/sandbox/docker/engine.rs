@@ -18,6 +18,7 @@ use futures_util::StreamExt as _;
 
 use super::super::{SandboxError, Scope, leftovers};
 use super::context;
+use super::own::Own;
 
 /// The session that a container belongs to.
 pub(super) const SESSION: &str = "thirdrun.session";
@@ -25,6 +26,8 @@ pub(super) const SESSION: &str = "thirdrun.session";
 pub(super) const HOST: &str = "thirdrun.host";
 /// The directory whose lock that thirdrun holds.
 pub(super) const DIRECTORY: &str = "thirdrun.directory";
+/// The container in which that thirdrun runs, if it does.
+pub(super) const CONTAINER: &str = "thirdrun.container";
 /// How long the engine may take to answer at all.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How often the engine is asked to remove a container, and how long is waited between.
@@ -44,8 +47,12 @@ pub struct Engine {
     pub operating_system: String,
     /// Processors that it has.
     pub cpus: i64,
+    /// Bytes of memory that it has.
+    pub memory: i64,
     /// Whether it runs without root's rights, so that root in its containers is the user who runs it.
     pub rootless: bool,
+    /// The container in which thirdrun itself runs, if that is one of its.
+    pub own: Option<Own>,
 }
 
 /// Connects to the engine that the `docker` command would talk to.
@@ -65,12 +72,16 @@ pub async fn connect() -> Result<(Docker, Engine), SandboxError> {
         .map_err(|_| SandboxError::Docker(format!("its engine did not answer within {ANSWER:?}")))?
         .map_err(failed)?;
     let options = info.security_options.unwrap_or_default();
+    let own = Own::find(&docker).await;
     let engine = Engine {
         version: version.version.unwrap_or_default(),
         api: version.api_version.unwrap_or_default(),
         operating_system: info.operating_system.unwrap_or_default(),
         cpus: info.ncpu.unwrap_or(1),
+        // An engine that does not say it has enough.
+        memory: info.mem_total.filter(|bytes| *bytes > 0).unwrap_or(i64::MAX),
         rootless: options.iter().any(|option| option.contains("rootless")),
+        own,
     };
     Ok((docker, engine))
 }
@@ -80,12 +91,11 @@ fn host() -> String {
 }
 
 /// The labels by which `gc` and the next `check` know whose something is.
-fn labels(scope: &Scope) -> [(String, String); 3] {
-    [
-        (SESSION.to_owned(), scope.id().to_string()),
-        (HOST.to_owned(), host()),
-        (DIRECTORY.to_owned(), scope.directory().to_string_lossy().into_owned()),
-    ]
+fn labels(scope: &Scope) -> impl Iterator<Item = (String, String)> {
+    let directory = scope.directory().to_string_lossy().into_owned();
+    let own = scope.own_container().map(|id| (CONTAINER, id.to_owned()));
+    let labels = [(SESSION, scope.id().to_string()), (HOST, host()), (DIRECTORY, directory)];
+    labels.into_iter().chain(own).map(|(name, value)| (name.to_owned(), value))
 }
 
 /// Asks the engine to make something of a sandbox. Once it is asked for, it is finished or removed by
@@ -105,8 +115,8 @@ async fn make<T: Send + 'static>(
     }
 }
 
-/// Creates and starts a container of a sandbox.
-pub(super) async fn start(
+/// Creates a container of a sandbox, without starting it.
+pub(super) async fn create(
     docker: &Docker,
     scope: &Scope,
     name: &str,
@@ -116,21 +126,37 @@ pub(super) async fn start(
     body.labels.get_or_insert_default().extend(labels(scope));
     let options = CreateContainerOptionsBuilder::new().name(name).build();
     let docker = docker.clone();
-    let made = make(scope, async move {
-        let created = docker.create_container(Some(options), body).await?;
-        let mut started = docker.start_container(&created.id, None).await;
+    let made =
+        make(
+            scope,
+            async move { docker.create_container(Some(options), body).await.map(|created| created.id) },
+        );
+    made.await.map_err(|error| elsewhere(scope, error))
+}
+
+/// Creates and starts a container of a sandbox.
+pub(super) async fn start(
+    docker: &Docker,
+    scope: &Scope,
+    name: &str,
+    body: ContainerCreateBody,
+) -> Result<String, SandboxError> {
+    let container = create(docker, scope, name, body).await?;
+    let docker = docker.clone();
+    let started = make(scope, async move {
+        let mut started = docker.start_container(&container, None).await;
         if started.as_ref().is_err_and(is_of_engine) {
             // Nothing of it has run yet. A busy machine now and then loses a process that the runtime begins with.
-            started = docker.start_container(&created.id, None).await;
+            started = docker.start_container(&container, None).await;
         }
         if let Err(error) = started {
             // Nobody else knows of it yet.
-            remove_one(&docker, &created.id).await;
+            remove_one(&docker, &container).await;
             return Err(error);
         }
-        Ok(created.id)
+        Ok(container)
     });
-    made.await.map_err(|error| elsewhere(scope, error))
+    started.await.map_err(|error| elsewhere(scope, error))
 }
 
 /// Whether an error is the engine's own, and not one of what was asked for.
@@ -256,15 +282,34 @@ pub async fn remove_dead(docker: &Docker) -> (Vec<String>, Vec<String>) {
 
 async fn dead(docker: &Docker) -> (Vec<ContainerSummary>, Vec<Network>) {
     let (mut containers, mut networks) = tokio::join!(containers(docker, SESSION), networks(docker, SESSION));
-    let host = host();
+    let all = containers.iter().map(|one| one.labels.as_ref());
+    let all = all.chain(networks.iter().map(|one| one.labels.as_ref()));
+    let mut ended = Vec::new();
+    for owner in all.filter_map(|labels| label(labels, CONTAINER)) {
+        // Whoever runs in a container that has ended, runs no more.
+        if !ended.contains(owner) && !is_running(docker, owner).await {
+            ended.push(owner.clone());
+        }
+    }
+    let (host, own) = (host(), Own::find(docker).await.map(|own| own.id));
     let is_dead = |labels: Option<&HashMap<String, String>>| {
-        let label = |key: &str| labels.and_then(|labels| labels.get(key));
-        label(HOST) == Some(&host)
-            && label(DIRECTORY).is_some_and(|directory| leftovers::is_dead_or_gone(Path::new(directory)))
+        let owner = label(labels, CONTAINER);
+        if owner.is_some_and(|owner| ended.contains(owner)) {
+            return true;
+        }
+        // The lock can be looked at only where the directory is.
+        owner == own.as_ref()
+            && label(labels, HOST) == Some(&host)
+            && label(labels, DIRECTORY)
+                .is_some_and(|directory| leftovers::is_dead_or_gone(Path::new(directory)))
     };
     containers.retain(|container| is_dead(container.labels.as_ref()));
     networks.retain(|network| is_dead(network.labels.as_ref()));
     (containers, networks)
+}
+
+fn label<'a>(labels: Option<&'a HashMap<String, String>>, name: &str) -> Option<&'a String> {
+    labels.and_then(|labels| labels.get(name)).filter(|value| !value.is_empty())
 }
 
 fn names(containers: &[ContainerSummary]) -> Vec<String> {
@@ -301,7 +346,7 @@ async fn remove(docker: &Docker, containers: &[ContainerSummary], networks: &[Ne
 
 /// Removes a container. The engine refuses while it is busy with it, such as with a start that failed, so that it is
 /// asked again; what cannot be removed is found by `gc`.
-async fn remove_one(docker: &Docker, id: &str) {
+pub(super) async fn remove_one(docker: &Docker, id: &str) {
     for _ in 0..REMOVALS {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         match docker.remove_container(id, Some(options)).await {
@@ -313,14 +358,28 @@ async fn remove_one(docker: &Docker, id: &str) {
     }
 }
 
-/// A directory of this machine in a container. Unlike a bind by text it is an error where the engine does not
-/// have that directory, as one on another machine does not.
-pub(super) fn mount(source: &Path, target: &str, read_only: bool) -> Mount {
-    Mount {
-        typ: Some(MountType::BIND),
-        source: Some(source.to_string_lossy().into_owned()),
-        target: Some(target.to_owned()),
-        read_only: Some(read_only),
-        ..Mount::default()
+impl Engine {
+    /// The container in which thirdrun itself runs, if that is one of its.
+    pub fn own_container(&self) -> Option<&str> {
+        self.own.as_ref().map(|own| own.id.as_str())
+    }
+
+    /// A directory of this machine in a container. Unlike a bind by text it is an error where the engine does not
+    /// have that directory, as one on another machine does not.
+    ///
+    /// # Errors
+    /// When it is only in the container that thirdrun runs in.
+    pub(super) fn mount(&self, source: &Path, target: &str, read_only: bool) -> Result<Mount, SandboxError> {
+        let there = match &self.own {
+            Some(own) => own.there(source).ok_or_else(|| SandboxError::Inside(source.to_owned()))?,
+            None => source.to_owned(),
+        };
+        Ok(Mount {
+            typ: Some(MountType::BIND),
+            source: Some(there.to_string_lossy().into_owned()),
+            target: Some(target.to_owned()),
+            read_only: Some(read_only),
+            ..Mount::default()
+        })
     }
 }

@@ -15,9 +15,10 @@ use futures_util::StreamExt as _;
 use tokio::sync::watch;
 
 use super::super::{SandboxError, Scope};
+use super::confined::{self, confined, in_memory};
 use super::engine::Engine;
 use super::wrapper::{Marks, SCRIPT};
-use super::{MOUNT, PORT, confined, engine, image};
+use super::{MOUNT, PORT, engine, image};
 use crate::identifiers::{RoleName, Secret};
 use crate::observations::Ending;
 use crate::programs::{
@@ -118,16 +119,21 @@ impl DockerLauncher {
         } else {
             (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
         };
+        // Where programs may expect to write, in every image.
+        let mut writable = confined::volumes(&self.docker, &self.engine, &image).await;
+        writable.extend([
+            in_memory(&self.engine, "/tmp", 2, ",exec"),
+            in_memory(&self.engine, HOME, 2, ""),
+            in_memory(&self.engine, "/var/tmp", 1, ""),
+            in_memory(&self.engine, "/run", 1, ""),
+        ]);
         let host = HostConfig {
             network_mode: Some(format!("container:{}", self.server)),
             mounts: Some(vec![
-                engine::mount(&place.directory, DIRECTORY, true),
-                engine::mount(&shared, MOUNT, true),
+                self.engine.mount(&place.directory, DIRECTORY, true)?,
+                self.engine.mount(&shared, MOUNT, true)?,
             ]),
-            tmpfs: Some(HashMap::from([
-                ("/tmp".to_owned(), "mode=1777,exec".to_owned()),
-                (HOME.to_owned(), "mode=1777".to_owned()),
-            ])),
+            tmpfs: Some(writable),
             // Root without capabilities could not read the files of others, as it can on the machine itself.
             cap_add: (uid == 0).then(|| vec!["DAC_OVERRIDE".to_owned()]),
             ..confined(&self.engine)
@@ -177,7 +183,6 @@ impl DockerLauncher {
 
     async fn run(&self, program: &Program) -> Result<Outcome, SandboxError> {
         let failed = |error: bollard::errors::Error| SandboxError::Engine(Box::new(error));
-        let container = self.container(&program.place()).await?;
         let mark = format!("thirdrun-{:016x}", rand::random::<u64>());
         let options = CreateExecOptions {
             attach_stdout: Some(true),
@@ -187,7 +192,17 @@ impl DockerLauncher {
             working_dir: Some(DIRECTORY.to_owned()),
             ..CreateExecOptions::default()
         };
-        let exec = self.docker.create_exec(&container, options).await.map_err(failed)?;
+        let place = program.place();
+        let mut container = self.container(&place).await?;
+        let mut exec = self.docker.create_exec(&container, options.clone()).await;
+        if exec.is_err() && !engine::is_running(&self.docker, &container).await {
+            // An earlier program has ended all that it could, the container with it.
+            self.containers.lock().await.remove(&place);
+            engine::remove_one(&self.docker, &container).await;
+            container = self.container(&place).await?;
+            exec = self.docker.create_exec(&container, options).await;
+        }
+        let exec = exec.map_err(failed)?;
         let begun = Instant::now();
         let start = StartExecOptions { output_capacity: Some(64 * 1024), ..StartExecOptions::default() };
         let started = self.docker.start_exec(&exec.id, Some(start)).await.map_err(failed)?;

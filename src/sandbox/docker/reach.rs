@@ -59,9 +59,13 @@ impl Reach {
         }
     }
 
-    /// Whether thirdrun may enter the network namespace of a container, which the engine's own user may.
+    /// Whether thirdrun may enter the network namespace of a container, which the engine's own user may, on the machine
+    /// itself.
     pub(super) fn enters(engine: &Engine) -> bool {
-        cfg!(target_os = "linux") && rustix::process::geteuid().is_root() && !engine.rootless
+        cfg!(target_os = "linux")
+            && rustix::process::geteuid().is_root()
+            && !engine.rootless
+            && engine.own.is_none()
     }
 
     /// Adds the server's network to what its container is made of.
@@ -128,7 +132,9 @@ mod tests {
             api: String::new(),
             operating_system: operating_system.to_owned(),
             cpus: 2,
+            memory: 8 << 30,
             rootless: false,
+            own: None,
         };
         assert_eq!(Reach::of(&engine("Debian GNU/Linux 12 (bookworm)")), Reach::Socket);
         assert_eq!(Reach::of(&engine("Docker Desktop")), Reach::Port);

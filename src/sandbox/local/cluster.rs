@@ -14,6 +14,7 @@ use super::super::{SandboxError, SandboxPlan, Scope, conf_text, hba_text};
 use super::binaries::Installation;
 use super::confine::{self, Confinement, Layers};
 use crate::cache::{self, InUse};
+use crate::children;
 use crate::identifiers::{RoleName, Secret};
 use crate::postgres::SPARE_DATABASE;
 
@@ -276,11 +277,11 @@ pub(super) async fn program(
 ) -> Result<Vec<u8>, SandboxError> {
     command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8").current_dir(scope.directory());
     confine::apply(&mut command, Confinement { user: scope.user(), ..Confinement::default() });
-    let output = tokio::process::Command::from(command)
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(SandboxError::io(format!("cannot start {name}")))?;
+    let mut command = tokio::process::Command::from(command);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let failed = |error| SandboxError::io(format!("cannot start {name}"))(error);
+    let child = children::spawn_async(&mut command).map_err(failed)?;
+    let output = child.wait_with_output().await.map_err(failed)?;
     if output.status.success() {
         return Ok(output.stdout);
     }

@@ -7,8 +7,10 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 
 use super::super::scope::Unprivileged;
+use super::shelter::Shield;
 
 /// How to confine a child.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +21,8 @@ pub(super) struct Confinement {
     pub own_network: bool,
     /// It sees these layers as one directory, and nobody else does.
     pub layers: Option<Layers>,
+    /// What it sees of this machine's files, and where it may write; none: as its user.
+    pub shield: Option<Arc<Shield>>,
     /// It enters the network namespace of this process.
     pub join_network_of: Option<u32>,
     /// The kernel kills it when the thread that started it ends.
@@ -92,6 +96,7 @@ pub(super) fn apply(command: &mut Command, confinement: Confinement) {
 mod linux {
     use std::ffi::CString;
 
+    use super::super::shield;
     use super::{Confinement, Layers, io};
 
     /// A confinement with every string ready for the system calls.
@@ -129,8 +134,9 @@ mod linux {
         }
 
         pub(super) fn carry_out(&self) -> io::Result<()> {
-            self.make_namespaces()?;
+            shield::close_at_exec();
             self.join_network()?;
+            self.make_namespaces()?;
             if let Some(user) = self.confinement.user {
                 become_user(user.uid, user.gid, self.confinement.reads_everything)?;
             }
@@ -149,25 +155,34 @@ mod linux {
                     check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0))?;
                 }
             }
-            Ok(())
+            // Last: it forbids what was done before.
+            self.confinement.shield.as_ref().map_or(Ok(()), |shield| shield.restrict())
         }
 
         fn make_namespaces(&self) -> io::Result<()> {
             let network = if self.confinement.own_network { libc::CLONE_NEWNET } else { 0 };
-            let mounts = if self.overlay.is_some() { libc::CLONE_NEWNS } else { 0 };
+            let shield = self.confinement.shield.as_ref().filter(|shield| shield.has_mounts());
+            let mounts = if self.overlay.is_some() || shield.is_some() { libc::CLONE_NEWNS } else { 0 };
             if network | mounts == 0 {
                 return Ok(());
             }
-            let user = if self.root { 0 } else { libc::CLONE_NEWUSER };
+            // Who has joined another's user namespace has its rights there.
+            let user = if self.root || self.user_namespace.is_some() { 0 } else { libc::CLONE_NEWUSER };
             // SAFETY: unshare takes flags only.
             check(unsafe { libc::unshare(network | mounts | user) })?;
-            if !self.root {
+            if user != 0 {
                 write_file(c"/proc/self/setgroups", c"deny")?;
                 write_file(c"/proc/self/uid_map", &self.uid_map)?;
                 write_file(c"/proc/self/gid_map", &self.gid_map)?;
             }
+            if mounts != 0 {
+                shield::private()?;
+            }
             if let Some((target, options)) = &self.overlay {
-                mount_overlay(target, options)?;
+                shield::overlay(target, options)?;
+            }
+            if let Some(shield) = shield {
+                shield.mount()?;
             }
             if network != 0 { loopback_up() } else { Ok(()) }
         }
@@ -201,18 +216,6 @@ mod linux {
         let (lower, upper, work) = (path(&layers.lower), path(&layers.upper), path(&layers.work));
         let kind = if root { "" } else { ",userxattr" };
         format!("lowerdir={lower},upperdir={upper},workdir={work}{kind}")
-    }
-
-    fn mount_overlay(target: &CString, options: &CString) -> io::Result<()> {
-        let none = std::ptr::null();
-        // SAFETY: all are C strings or null where mount(2) takes null.
-        unsafe {
-            // Nothing of it shall be seen outside.
-            let private = libc::MS_REC | libc::MS_PRIVATE;
-            check(libc::mount(none, c"/".as_ptr(), none, private, none.cast()))?;
-            let kind = c"overlay".as_ptr();
-            check(libc::mount(kind, target.as_ptr(), kind, 0, options.as_ptr().cast()))
-        }
     }
 
     fn check(result: libc::c_int) -> io::Result<()> {

@@ -10,10 +10,13 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use super::super::scope::Unprivileged;
 use super::confine::{self, Confinement, Limits};
+use super::shelter::Shelter;
+use crate::children;
 use crate::identifiers::{RoleName, Secret};
 use crate::observations::Ending;
 use crate::programs::{
@@ -35,7 +38,33 @@ pub(super) struct LocalLauncher {
     psql: PathBuf,
     user: Option<Unprivileged>,
     network_of: Option<u32>,
+    shelter: Shelter,
     logins: Mutex<Vec<(RoleName, Secret)>>,
+    _orphans: Orphans,
+}
+
+/// Takes leave of what programs leave behind as soon as it ends, for as long as it lives.
+struct Orphans(Option<JoinHandle<()>>);
+
+impl Orphans {
+    fn new() -> Self {
+        let ended = signal(SignalKind::child()).ok();
+        Self(ended.map(|mut ended| {
+            tokio::spawn(async move {
+                while ended.recv().await.is_some() {
+                    children::take_leave();
+                }
+            })
+        }))
+    }
+}
+
+impl Drop for Orphans {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
 }
 
 impl LocalLauncher {
@@ -44,8 +73,9 @@ impl LocalLauncher {
         psql: PathBuf,
         user: Option<Unprivileged>,
         network_of: Option<u32>,
+        shelter: Shelter,
     ) -> Self {
-        Self { address, psql, user, network_of, logins: Mutex::default() }
+        Self { address, psql, user, network_of, shelter, logins: Mutex::default(), _orphans: Orphans::new() }
     }
 
     fn write_passfile(&self, logins: &[(RoleName, Secret)]) -> std::io::Result<()> {
@@ -99,6 +129,10 @@ impl LocalLauncher {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if let Some(temporary) = self.shelter.temporary() {
+            command.env("TMPDIR", temporary);
+        }
+        let home = Path::new(&self.address.home);
         confine::apply(
             &mut command,
             Confinement {
@@ -106,6 +140,7 @@ impl LocalLauncher {
                 join_network_of: self.network_of,
                 own_session: true,
                 dies_with_parent: true,
+                shield: Some(self.shelter.shield(&program.directory, &[home], &[&self.psql])?),
                 limits: Some(limits()),
                 reads_everything: self.reads_everything(program)?,
                 ..Confinement::default()
@@ -116,7 +151,8 @@ impl LocalLauncher {
 
     async fn run(&self, program: &Program) -> std::io::Result<Outcome> {
         let begun = Instant::now();
-        let mut child = tokio::process::Command::from(self.command(program)?).spawn()?;
+        let mut command = tokio::process::Command::from(self.command(program)?);
+        let mut child = children::spawn_async(&mut command)?;
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let captured = Arc::new(Mutex::new(Captured::default()));
         let readers = [
@@ -181,9 +217,20 @@ impl Launcher for LocalLauncher {
 
 /// What a program may use. Counting this user's processes alone would take longer and allow no less.
 fn limits() -> Limits {
+    Limits { processes: processes() + PROCESSES, memory: MEMORY, file: MEMORY }
+}
+
+/// What the server may use, and what its superuser has it run. It must still have room for a process when programs have
+/// taken all of theirs.
+pub(super) fn limits_of_server() -> Limits {
+    let limits = limits();
+    Limits { processes: limits.processes + PROCESSES, ..limits }
+}
+
+/// Processes and threads that there are.
+fn processes() -> u64 {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let all = load.split(['/', ' ']).nth(4).and_then(|all| all.parse::<u64>().ok());
-    Limits { processes: all.unwrap_or(PROCESSES) + PROCESSES, memory: MEMORY, file: MEMORY }
+    load.split(['/', ' ']).nth(4).and_then(|all| all.parse::<u64>().ok()).unwrap_or(PROCESSES)
 }
 
 /// Kills the process group of a program whose future is dropped in the middle.
