@@ -362,7 +362,11 @@ impl From<CaptureError> for Failure {
 
 impl From<LaunchError> for Failure {
     fn from(error: LaunchError) -> Self {
-        Self::new(Exit::Environment, &error).hint_of_room(&error)
+        let failure = Self::new(Exit::Environment, &error).hint_of_room(&error);
+        match error.source.downcast_ref::<SandboxError>() {
+            Some(sandbox) => failure.hints_for(sandbox),
+            None => failure,
+        }
     }
 }
 

@@ -57,8 +57,9 @@ fn rehearse(candidate: &Candidate, backend: Backend) -> Result<(), Failed> {
     let name = if candidate.script.starts_with("#!") { "s.sh" } else { "s.sql" };
     rehearsal.file(name, candidate.script);
     let runs = candidate.runs.to_string();
-    let arguments =
-        [name, "--runs", &runs, "--max-runs", &runs, "--format", "json", "--output", "report.json"];
+    let mut arguments = vec![name, "--runs", &runs, "--max-runs", &runs, "--format", "json"];
+    arguments.extend(["--output", "report.json"]);
+    arguments.extend(candidate.options);
     let outcome = rehearsal.check(backend, &arguments);
     let said = format!("{}\n{}", outcome.out, outcome.err);
     same(&format!("exit code\n{said}"), outcome.code, Some(candidate.exit))?;

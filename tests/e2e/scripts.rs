@@ -15,7 +15,6 @@ pub const TESTS: &[Test] = &[
     ("scripts::an_executable_sees_the_promised_environment", an_executable_sees_the_promised_environment),
     ("scripts::an_executable_may_log_in_as_another_role", an_executable_may_log_in_as_another_role),
     ("scripts::a_hanging_script_is_killed", a_hanging_script_is_killed),
-    ("scripts::a_fork_bomb_is_bounded_and_ends", a_fork_bomb_is_bounded_and_ends),
     ("scripts::a_short_window_of_failure_is_seen", a_short_window_of_failure_is_seen),
     ("scripts::alter_system_overrides_the_settings", alter_system_overrides_the_settings),
     ("scripts::forked_processes_stay_until_the_end", forked_processes_stay_until_the_end),
@@ -120,14 +119,6 @@ fn a_hanging_script_is_killed(backend: Backend) -> Result<(), Failed> {
     same("status", results(&report, "status"), vec!["timed_out".into()])?;
     same("reader", statuses(&report, "reader"), vec!["ok".to_owned()])?;
     same("ended by the timeout, not by the sleep", begun.elapsed() < Duration::from_secs(500), true)
-}
-
-fn a_fork_bomb_is_bounded_and_ends(backend: Backend) -> Result<(), Failed> {
-    let rehearsal = Rehearsal::new(&format!("[script]\ntimeout = '3s'\n{READER}"));
-    rehearsal.file("s.sh", "#!/bin/bash\nbomb() { bomb | bomb & }\nbomb\nwhile :; do :; done\n");
-    let report = rehearsal.report(backend, &["s.sh", "--runs", "2"], 1)?;
-    same("status", results(&report, "status"), vec!["timed_out".into(), "timed_out".into()])?;
-    same("reader", statuses(&report, "reader").last().map(String::as_str) != Some("broken"), true)
 }
 
 fn a_short_window_of_failure_is_seen(backend: Backend) -> Result<(), Failed> {

@@ -17,6 +17,8 @@ pub struct Candidate {
     pub ends: &'static [&'static str],
     /// What the report for people says, among other things.
     pub says: &'static [&'static str],
+    /// More of the command line.
+    pub options: &'static [&'static str],
     /// The backend that it is for, if not for all.
     pub only: Option<Backend>,
 }
@@ -31,12 +33,16 @@ const ENDS: Candidate = Candidate {
     exit: 1,
     ends: &["succeeded"],
     says: &[],
+    options: &[],
     only: None,
 };
 
 /// One that must be ended.
 const ENDLESS: Candidate =
     Candidate { timeout: 3, ends: &["timed_out"], says: &["was killed at its timeout"], ..ENDS };
+
+/// What a script does by SQL alone, it does to the same server wherever that runs.
+const SQL: Option<Backend> = Some(Backend::Local);
 
 /// Both automations are broken.
 const BOTH: &[&str] = &["importer", "reader", "BROKEN"];
@@ -48,18 +54,20 @@ pub const CANDIDATES: &[Candidate] = &[
         script: "#!/bin/bash\nbomb() { bomb | bomb & }\nbomb\nwhile :; do :; done\n",
         runs: 2,
         ends: &["timed_out", "timed_out"],
+        // Once it has all the processes that it may have, it goes on to ask for more: other tests need the machine, too.
+        options: &["--no-replay"],
         ..ENDLESS
     },
     Candidate {
         name: "fork_bomb_that_escapes_its_process_group",
-        script: "#!/bin/bash\nbomb() { setsid bash -c 'while :; do sleep 1000 & sleep 0.001; done' & }\nfor i in 1 2 3; do bomb; done\nwhile :; do :; done\n",
+        script: "#!/bin/bash\nsetsid bash -c 'while :; do sleep 1000 & done' &\nsleep 1000\n",
         runs: 2,
         ends: &["timed_out"],
         ..ENDLESS
     },
     Candidate {
         name: "fork_bomb_of_the_server",
-        script: "COPY (SELECT 1) TO PROGRAM 'bomb() { bomb | bomb & }; bomb; while :; do :; done';\n",
+        script: "COPY (SELECT 1) TO PROGRAM 'while :; do sleep 1000 & done';\n",
         ..ENDLESS
     },
     Candidate {
@@ -206,18 +214,21 @@ pub const CANDIDATES: &[Candidate] = &[
         script: "ALTER SYSTEM SET statement_timeout = 1;\nSELECT pg_reload_conf();\n",
         ends: &[],
         says: &["importer", "57014", "ALTER SYSTEM"],
+        only: SQL,
         ..ENDS
     },
     Candidate {
         name: "alter_system_that_keeps_everybody_out",
         script: "ALTER SYSTEM SET session_preload_libraries = 'no such library';\nSELECT pg_reload_conf();\n",
         says: &["reader", "58P01", "ALTER SYSTEM"],
+        only: SQL,
         ..ENDS
     },
     Candidate {
         name: "alter_system_read_only",
         script: "ALTER SYSTEM SET default_transaction_read_only = on;\nSELECT pg_reload_conf();\n",
         says: &["importer", "25006", "ALTER SYSTEM"],
+        only: SQL,
         ..ENDS
     },
     Candidate {
@@ -233,6 +244,7 @@ pub const CANDIDATES: &[Candidate] = &[
         name: "drops_the_workers_roles",
         script: "DROP OWNED BY svc_import, svc_reader;\nDROP ROLE svc_import, svc_reader;\n",
         says: &["importer", "reader", "DROP ROLE svc_import, svc_reader"],
+        only: SQL,
         ..ENDS
     },
     Candidate {
@@ -240,6 +252,7 @@ pub const CANDIDATES: &[Candidate] = &[
         script: "DROP ROLE thirdrun;\nREVOKE SELECT ON public.orders FROM svc_reader;\n",
         ends: &[],
         says: &["reader", "BROKEN"],
+        only: SQL,
         ..ENDS
     },
     Candidate {
@@ -247,12 +260,14 @@ pub const CANDIDATES: &[Candidate] = &[
         script: "ALTER ROLE thirdrun NOLOGIN NOSUPERUSER;\nREVOKE SELECT ON public.orders FROM svc_reader;\n",
         ends: &[],
         says: &["reader", "BROKEN"],
+        only: SQL,
         ..ENDS
     },
     Candidate {
         name: "slows_thirdruns_own_role",
         script: "ALTER ROLE thirdrun SET statement_timeout = 1;\nALTER ROLE thirdrun SET search_path = evil;\nREVOKE SELECT ON public.orders FROM svc_reader;\n",
         says: &["reader", "BROKEN", "REVOKE SELECT ON public.orders FROM svc_reader"],
+        only: SQL,
         ..ENDS
     },
     // What everybody uses.
@@ -261,12 +276,14 @@ pub const CANDIDATES: &[Candidate] = &[
         script: "SET allow_system_table_mods = on;\nDELETE FROM pg_catalog.pg_proc;\nDELETE FROM pg_catalog.pg_operator;\nDELETE FROM pg_catalog.pg_class WHERE relname = 'orders';\n",
         ends: &[],
         says: BOTH,
+        only: SQL,
         ..ENDS
     },
     Candidate {
         name: "revokes_the_systems_own_functions",
         script: "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA pg_catalog FROM PUBLIC;\nREVOKE ALL ON ALL TABLES IN SCHEMA pg_catalog FROM PUBLIC;\n",
         says: &["reader", "BROKEN"],
+        only: SQL,
         ..ENDS
     },
     Candidate {
@@ -275,6 +292,7 @@ pub const CANDIDATES: &[Candidate] = &[
                  CREATE FUNCTION public.count(text) RETURNS bigint LANGUAGE sql AS 'SELECT 1';\n\
                  ALTER DATABASE app SET search_path = public, pg_catalog;\n",
         exit: 0,
+        only: SQL,
         ..ENDS
     },
     Candidate {
