@@ -35,6 +35,7 @@ pub use clones::remove_older as remove_older_clones;
 use engine::Engine;
 pub use image::{MAJORS, built_by};
 pub use reach::Reach;
+pub(crate) use wrapper::unmarked;
 
 /// The port in the name of the socket, and the one in the containers' network.
 const PORT: u16 = 5432;
