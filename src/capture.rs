@@ -15,6 +15,9 @@ mod rehearsal;
 mod sections;
 mod statements;
 
+pub(crate) use constants::parametrised;
+pub(crate) use sections::without_named as without;
+
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -10,6 +10,8 @@ pub mod cli;
 pub mod commands;
 pub mod dump;
 pub mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod identifiers;
 pub mod observations;
 pub mod plan;

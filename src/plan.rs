@@ -18,3 +18,4 @@ pub use error::{PlanError, Source, line_of};
 pub use file::RehearsalFile;
 pub use hazards::{HazardName, Hazards, When};
 pub use read::FILE_NAME;
+pub(crate) use sizes::tells_sizes;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 pub use arrival::Arrivals;
 pub use source::files_of;
+pub(crate) use source::origins;
 pub use waits::Waits;
 
 use crate::identifiers::{DatabaseName, RoleName, RunNumber, WorkerName};

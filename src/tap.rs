@@ -31,6 +31,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 pub use accept::Tap;
+pub(crate) use flow::by_hand;
 pub use hold::At;
 
 use crate::identifiers::SqlState;

@@ -10,7 +10,7 @@ use crate::dump::{Token, TokenKind, tokens};
 const SHORT: usize = 2;
 
 /// A statement in which every constant is a parameter.
-pub(super) fn parametrised(statement: &str) -> String {
+pub(crate) fn parametrised(statement: &str) -> String {
     let tokens: Vec<Token> =
         tokens(statement).into_iter().filter(|token| token.kind != TokenKind::Comment).collect();
     if sets_plain_setting(statement, &tokens) {

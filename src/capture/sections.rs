@@ -21,7 +21,13 @@ impl Object {
 
 /// Leaves the sections of some objects out, with the comments and privileges that belong to them.
 pub(super) fn without(dump: &str, objects: &[Object]) -> String {
-    let objects: HashSet<(&str, &str)> = objects.iter().map(Object::place).collect();
+    let objects: Vec<(&str, &str)> = objects.iter().map(Object::place).collect();
+    without_named(dump, &objects)
+}
+
+/// The same of objects by their schemas and names.
+pub(crate) fn without_named(dump: &str, objects: &[(&str, &str)]) -> String {
+    let objects: HashSet<(&str, &str)> = objects.iter().copied().collect();
     let mut text = String::with_capacity(dump.len());
     let mut kept = true;
     let mut lines = dump.split_inclusive('\n').peekable();

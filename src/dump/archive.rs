@@ -69,7 +69,7 @@ impl Reader<'_> {
         for at in 0..self.int {
             value |= i64::from(self.byte()?).checked_shl(u32::try_from(8 * at).ok()?)?;
         }
-        Some(if negative { -value } else { value })
+        if negative { value.checked_neg() } else { Some(value) }
     }
 
     /// A text; the inner none stands for NULL.
@@ -106,6 +106,15 @@ mod tests {
         assert_eq!(facts(&made([1, 16, 0], &[1])), wanted);
         let tar = [&b"toc.dat"[..], &[0; 505], &old].concat();
         assert_eq!(head(&tar).map(facts), Some(wanted));
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_is_no_head() {
+        let mut bytes = [MAGIC, &[1, 16, 0], &[8, 8, 1, 1]].concat();
+        // The smallest number, negated.
+        bytes.extend([1, 0, 0, 0, 0, 0, 0, 0, 0x80]);
+        bytes.extend([0; 100]);
+        assert_eq!(facts(&bytes), DumpFacts::default());
     }
 
     #[test]

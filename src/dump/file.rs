@@ -8,7 +8,7 @@ use super::{DumpFacts, Sources, archive, psql};
 
 /// Bytes that a dump may have, once it is decompressed: it is held in memory. The largest schemas come to a
 /// tenth of it.
-const MOST: u64 = 1 << 30;
+pub(super) const MOST: u64 = 1 << 30;
 
 /// A dump that has been read.
 #[derive(Debug, Clone)]

@@ -6,12 +6,19 @@
 
 use std::path::{Path, PathBuf};
 
+use super::file::MOST;
 use super::script::{Item, ItemKind, split};
 use super::tokens::tokens;
 use super::variables::Variables;
 
 /// Files may include each other so deep.
 const DEPTH: usize = 16;
+/// How many files may be included in all: each may include many, which include many.
+const FILES: usize = 10_000;
+/// Bytes that the value of a variable may have, and those that all variables may come to: a few lines that double one
+/// would never end.
+const VALUE: usize = 64 << 10;
+const VALUES: usize = 64 << 20;
 /// What a text has in it that has to be looked at.
 const SIGNS: [&str; 5] = ["\\set", "\\unset", "\\i", "\\el", "\\copy"];
 
@@ -72,7 +79,7 @@ pub(super) fn expand(
     // What `pg_dump` says of itself stands in comments at the top.
     let top: Vec<&str> = text.lines().take_while(|line| line.starts_with("--") || line.is_empty()).collect();
     if !top.is_empty() {
-        expansion.put(path, 1, &top.join("\n"));
+        expansion.put(path, 1, &top.join("\n"))?;
     }
     expansion.file(text, full, path, 0)?;
     Ok(Some((expansion.text, Sources(expansion.sources))))
@@ -88,6 +95,9 @@ struct Expansion<'r> {
     variables: Variables,
     /// Whether the server is asked for some variable, which is not known before.
     asked: bool,
+    /// How many files may still be included, and bytes of variables put in.
+    files: usize,
+    values: usize,
 }
 
 /// One `\if` that is open.
@@ -108,14 +118,28 @@ impl<'r> Expansion<'r> {
             sources: Vec::new(),
             variables: Variables::default(),
             asked: false,
+            files: FILES,
+            values: VALUES,
         }
     }
 
-    fn put(&mut self, path: &Path, first: usize, text: &str) {
+    fn put(&mut self, path: &Path, first: usize, text: &str) -> Result<(), Unread> {
+        if (self.text.len() + text.len()) as u64 > MOST {
+            return Err(endless(path, "what it includes is too much"));
+        }
         self.sources.push(Source { line: self.line, path: path.to_owned(), first });
         self.text.push_str(text);
         self.text.push('\n');
         self.line += text.matches('\n').count() + 1;
+        Ok(())
+    }
+
+    /// A statement with the values of variables in it.
+    fn substituted(&mut self, path: &Path, statement: &str) -> Result<String, Unread> {
+        let made = self.variables.substituted_within(statement, self.values);
+        let made = made.ok_or_else(|| endless(path, "its variables come to too much"))?;
+        self.values = self.values.saturating_sub(made.len().saturating_sub(statement.len()));
+        Ok(made)
     }
 
     fn file(&mut self, text: &str, full: &Path, path: &Path, depth: usize) -> Result<(), Unread> {
@@ -123,8 +147,7 @@ impl<'r> Expansion<'r> {
             Ok(items) => items,
             Err(_) => {
                 // It is refused where it is restored, with its line.
-                self.put(path, 1, text);
-                return Ok(());
+                return self.put(path, 1, text);
             }
         };
         let mut conditions: Vec<Condition> = Vec::new();
@@ -134,20 +157,19 @@ impl<'r> Expansion<'r> {
             match item.kind {
                 // What only the server knows cannot decide what is read.
                 ItemKind::Command if active && self.hangs_on_server(name, rest) => {
-                    self.put(path, item.line, item.text);
-                    return Ok(());
+                    return self.put(path, item.line, item.text);
                 }
                 ItemKind::Command if self.condition(name, rest, &mut conditions) => {}
                 _ if !active => {}
                 ItemKind::Command => match name {
                     "\\q" | "\\quit" if depth > 0 => return Ok(()),
-                    "\\set" | "\\unset" if rest.contains('`') => self.put(path, item.line, item.text),
-                    "\\set" => self.set(rest),
+                    "\\set" | "\\unset" if rest.contains('`') => self.put(path, item.line, item.text)?,
+                    "\\set" => self.set(path, rest)?,
                     "\\unset" => {
                         self.variables.set(rest.trim(), None);
                     }
                     "\\i" | "\\include" | "\\ir" | "\\include_relative" => {
-                        let named = self.variables.words(rest).concat();
+                        let named = self.words(path, rest)?.concat();
                         let from = if name.starts_with("\\ir") || name.ends_with("relative") {
                             full.parent().unwrap_or(Path::new("")).to_owned()
                         } else {
@@ -156,20 +178,20 @@ impl<'r> Expansion<'r> {
                         self.include(&from.join(&named), Path::new(&named), depth)?;
                     }
                     "\\copy" => self.copy(rest, path, &item)?,
-                    _ => self.put(path, item.line, item.text),
+                    _ => self.put(path, item.line, item.text)?,
                 },
                 ItemKind::Inside { command, .. } => {
-                    let statement = self.variables.substituted(item.text);
+                    let statement = self.substituted(path, item.text)?;
                     self.asked |= command.starts_with("\\gset");
-                    self.put(path, item.line, &format!("{statement} {command}"));
+                    self.put(path, item.line, &format!("{statement} {command}"))?;
                 }
                 ItemKind::Statement => {
-                    let statement = self.variables.substituted(item.text);
-                    self.put(path, item.line, &format!("{statement};"));
+                    let statement = self.substituted(path, item.text)?;
+                    self.put(path, item.line, &format!("{statement};"))?;
                 }
                 ItemKind::Copy(data) => {
-                    let statement = self.variables.substituted(item.text);
-                    self.put(path, item.line, &format!("{statement};\n{data}\\."));
+                    let statement = self.substituted(path, item.text)?;
+                    self.put(path, item.line, &format!("{statement};\n{data}\\."))?;
                 }
             }
         }
@@ -178,9 +200,10 @@ impl<'r> Expansion<'r> {
 
     fn include(&mut self, full: &Path, path: &Path, depth: usize) -> Result<(), Unread> {
         let failed = |source| Unread { path: path.to_owned(), source };
-        if depth >= DEPTH {
-            return Err(failed(std::io::Error::other("the files include each other without end")));
+        if depth >= DEPTH || self.files == 0 {
+            return Err(endless(path, "the files include each other without end"));
         }
+        self.files -= 1;
         let text = (self.read)(full).map_err(failed)?;
         self.file(&text, full, path, depth + 1)
     }
@@ -189,19 +212,17 @@ impl<'r> Expansion<'r> {
     /// later.
     fn copy(&mut self, rest: &str, path: &Path, item: &Item<'_>) -> Result<(), Unread> {
         let Some((statement, file)) = copied_file(rest) else {
-            self.put(path, item.line, item.text);
-            return Ok(());
+            return self.put(path, item.line, item.text);
         };
         let failed = |source| Unread { path: PathBuf::from(&file), source };
         let data = (self.read)(&self.base.join(&file)).map_err(failed)?;
         let end = if data.is_empty() || data.ends_with('\n') { "" } else { "\n" };
-        self.put(path, item.line, &format!("{statement};\n{data}{end}\\."));
-        Ok(())
+        self.put(path, item.line, &format!("{statement};\n{data}{end}\\."))
     }
 
     /// `\if` and its kin; `false` for any other command.
     fn condition(&self, name: &str, rest: &str, conditions: &mut Vec<Condition>) -> bool {
-        let holds = || truth(&self.variables.words(rest).concat());
+        let holds = || truth(&self.variables.words(rest, VALUE).unwrap_or_default().concat());
         match name {
             "\\if" => {
                 let outer = conditions.last().is_none_or(|condition| condition.taken);
@@ -233,15 +254,29 @@ impl<'r> Expansion<'r> {
         self.asked
             && reads.contains(&name)
             && rest.contains(':')
-            && self.variables.words(rest).iter().any(unknown)
+            && self.variables.words(rest, VALUE).unwrap_or_default().iter().any(unknown)
     }
 
-    fn set(&mut self, rest: &str) {
-        let words = self.variables.words(rest);
+    fn set(&mut self, path: &Path, rest: &str) -> Result<(), Unread> {
+        let words = self.words(path, rest)?;
         if let Some((name, value)) = words.split_first() {
-            self.variables.set(name.clone(), Some(value.concat()));
+            let value = value.concat();
+            let left = self.values.checked_sub(value.len());
+            self.values = left.ok_or_else(|| endless(path, "its variables come to too much"))?;
+            self.variables.set(name.clone(), Some(value));
         }
+        Ok(())
     }
+
+    /// The arguments of a command.
+    fn words(&self, path: &Path, rest: &str) -> Result<Vec<String>, Unread> {
+        self.variables.words(rest, VALUE).ok_or_else(|| endless(path, "a variable comes to too much"))
+    }
+}
+
+/// A few lines can come to more than there is room for.
+fn endless(path: &Path, why: &str) -> Unread {
+    Unread { path: path.to_owned(), source: std::io::Error::other(why.to_owned()) }
 }
 
 /// The `COPY` that a `\copy` of a file comes to, and the file; none of a program, of psql's own input, or of output.
@@ -311,6 +346,20 @@ mod tests {
         assert_eq!(place(2), ("c.sql".into(), 2));
         assert_eq!(place(3), ("sub/b.sql".into(), 2));
         assert_eq!(place(4), ("a.sql".into(), 3));
+    }
+
+    #[test]
+    fn variables_and_files_that_grow_without_end_are_refused() {
+        let read = |_: &Path| Ok("\\ir a.sql\n".repeat(10));
+        let refused = |text: &str| {
+            let made = expand(text, Path::new("/d/a.sql"), Path::new("a.sql"), &read);
+            made.err().unwrap().source.to_string()
+        };
+        let doubled = format!("\\set v 0123456789\n{}SELECT 1;", "\\set v :v:v\n".repeat(60));
+        assert_eq!(refused(&doubled), "a variable comes to too much");
+        let put_in = format!("\\set v {}\nSELECT {};", "x".repeat(60_000), ":v, ".repeat(2000));
+        assert_eq!(refused(&put_in), "its variables come to too much");
+        assert_eq!(refused("\\ir a.sql\n"), "the files include each other without end");
     }
 
     #[test]

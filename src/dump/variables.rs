@@ -22,9 +22,11 @@ impl Variables {
         }
     }
 
-    /// The arguments of a command, unquoted and with variables in them.
-    pub(super) fn words(&self, text: &str) -> Vec<String> {
+    /// The arguments of a command, unquoted and with variables in them; none where the variables come to more than
+    /// `most` bytes.
+    pub(super) fn words(&self, text: &str, most: usize) -> Option<Vec<String>> {
         let (mut words, mut word) = (Vec::new(), None::<String>);
+        let mut left = most;
         let mut rest = text.trim_end_matches(';');
         while let Some(c) = rest.chars().next() {
             let mut length = c.len_utf8();
@@ -44,6 +46,7 @@ impl Variables {
                 word.get_or_insert_default().push_str(&quoted.replace(&format!("{c}{c}"), &c.to_string()));
                 length += at.max(1).min(inner.len());
             } else if let Some((value, used)) = (c == ':').then(|| self.variable(rest)).flatten() {
+                left = left.checked_sub(value.len())?;
                 word.get_or_insert_default().push_str(&value);
                 length = used;
             } else {
@@ -52,7 +55,7 @@ impl Variables {
             rest = rest.get(length..).unwrap_or_default();
         }
         words.extend(word);
-        words
+        Some(words)
     }
 
     /// The value of `:name`, `:'name'`, `:"name"` or `:{?name}` at the beginning of a text, and how long that is.
@@ -85,9 +88,16 @@ impl Variables {
 
     /// A statement with the values of variables in it, but for quotes and comments.
     pub fn substituted(&self, statement: &str) -> String {
+        // It has room for all that there can be.
+        self.substituted_within(statement, usize::MAX).unwrap_or_default()
+    }
+
+    /// The same; none where the variables come to more than `most` bytes.
+    pub(super) fn substituted_within(&self, statement: &str, most: usize) -> Option<String> {
         if self.0.is_empty() || !statement.contains(':') {
-            return statement.to_owned();
+            return Some(statement.to_owned());
         }
+        let mut left = most;
         let mut made = String::with_capacity(statement.len());
         let mut at = 0;
         let mut colon_before = None;
@@ -106,11 +116,12 @@ impl Variables {
             else {
                 continue;
             };
+            left = left.checked_sub(value.len())?;
             made.push_str(statement.get(at..token.range.start).unwrap_or_default());
             made.push_str(&value);
             at = token.range.start + length;
         }
         made.push_str(statement.get(at..).unwrap_or_default());
-        made
+        Some(made)
     }
 }

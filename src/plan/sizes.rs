@@ -37,6 +37,11 @@ pub(super) fn read(path: &Path, shown: &Path) -> Result<BTreeMap<String, TableSi
     parse(&text).map_err(|error| wrong(format!("{} does not tell sizes: {error}", shown.display())))
 }
 
+/// Whether a text is one of sizes.
+pub(crate) fn tells_sizes(text: &str) -> bool {
+    parse(text).is_ok()
+}
+
 fn parse(text: &str) -> Result<BTreeMap<String, TableSize>, serde_json::Error> {
     let sizes: Sizes = serde_json::from_str(text)?;
     let name =

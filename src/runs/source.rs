@@ -52,7 +52,8 @@ enum Part {
 pub fn origins(script: &Path, sent: &[&str]) -> Vec<Option<Origin>> {
     let mut written = Vec::new();
     let base = script.parent().unwrap_or(Path::new(""));
-    read(script, base, None, (DEPTH, &mut { FILES }), &mut written);
+    let mut left = FILES;
+    read(script, base, None, DEPTH, &mut left, &mut written);
     let seen: Vec<Vec<String>> = sent.iter().map(|text| plain_tokens(text)).collect();
     let places = aligned(&written, &seen);
     let mut origins = Vec::new();
@@ -70,11 +71,18 @@ pub fn origins(script: &Path, sent: &[&str]) -> Vec<Option<Origin>> {
 }
 
 /// A script that cannot be read or cut has no origins, which is no reason to fail: psql has run it as it is. `base`
-/// is the directory in which psql runs; `left` says how deep it may include files, and how many all in all.
-fn read(path: &Path, base: &Path, file: Option<&str>, left: (usize, &mut usize), written: &mut Vec<Written>) {
-    let (depth, files) = left;
-    let Some(fewer) = files.checked_sub(1) else { return };
-    *files = fewer;
+/// is the directory in which psql runs, `left` how many files may still be read: two that include each other would be
+/// read without end.
+fn read(
+    path: &Path,
+    base: &Path,
+    file: Option<&str>,
+    depth: usize,
+    left: &mut usize,
+    written: &mut Vec<Written>,
+) {
+    let Some(fewer) = left.checked_sub(1) else { return };
+    *left = fewer;
     let Some(text) = text_of(path) else { return };
     let Ok(items) = split(&text) else { return };
     let directory = path.parent().unwrap_or(Path::new(""));
@@ -105,7 +113,7 @@ fn read(path: &Path, base: &Path, file: Option<&str>, left: (usize, &mut usize),
                     }),
                     _ if depth > 0 => {
                         if let Some((path, name)) = included(item.text, directory, base) {
-                            read(&path, base, Some(name), (depth - 1, &mut *files), written);
+                            read(&path, base, Some(name), depth - 1, left, written);
                         }
                     }
                     _ => {}
@@ -274,20 +282,38 @@ fn one_after_the_other(written: &[Written], sent: &[Vec<String>]) -> Vec<Option<
         .collect()
 }
 
-/// Whether tokens are what a pattern asks for. What a variable stands for may be several tokens.
+/// Whether tokens are what a pattern asks for. What a variable stands for may be several tokens. Statements have
+/// tokens by the hundred thousand: it takes a step back no farther than to the last variable.
 fn matches(pattern: &[Part], tokens: &[String]) -> bool {
-    match (pattern.split_first(), tokens.split_first()) {
-        (None, None) => true,
-        (Some((Part::Token(wanted), pattern)), Some((token, tokens)))
-            if wanted == token
-                || (wanted.eq_ignore_ascii_case("copy") && token.eq_ignore_ascii_case("copy")) =>
-        {
-            matches(pattern, tokens)
+    let is = |part: &Part, token: &String| match part {
+        Part::Token(wanted) => {
+            wanted == token || (wanted.eq_ignore_ascii_case("copy") && token.eq_ignore_ascii_case("copy"))
         }
-        (Some((Part::Anything, rest)), _) => {
-            matches(rest, tokens) || tokens.split_first().is_some_and(|(_, tokens)| matches(pattern, tokens))
+        Part::Anything => false,
+    };
+    let (mut part, mut token) = (0, 0);
+    // Behind the last variable, and from where on what follows it is looked for.
+    let mut back = None;
+    loop {
+        match (pattern.get(part), tokens.get(token)) {
+            (None, None) => return true,
+            (Some(Part::Anything), _) => {
+                part += 1;
+                back = Some((part, token));
+            }
+            (Some(wanted), Some(found)) if is(wanted, found) => {
+                part += 1;
+                token += 1;
+            }
+            // The variable stands for one token more.
+            _ => match back.filter(|(_, from)| *from < tokens.len()) {
+                Some((behind, from)) => {
+                    (part, token) = (behind, from + 1);
+                    back = Some((behind, from + 1));
+                }
+                None => return false,
+            },
         }
-        _ => false,
     }
 }
 
@@ -340,6 +366,25 @@ mod tests {
             lines(script, &["GRANT SELECT ON t TO svc;", "SELECT '1'::int, 'x';", "SELECT 1;"]),
             [Some(2), Some(6), Some(7)]
         );
+    }
+
+    #[test]
+    fn long_statements_and_many_variables_are_matched() {
+        let long = format!("INSERT INTO t VALUES {};", ["(1, 2)"; 100_000].join(", "));
+        assert_eq!(lines(&long, &[&long]), [Some(1)]);
+        // Twenty variables, and one token that nothing fits.
+        let script = format!("SELECT {}1 ;\n", ":a, ".repeat(20));
+        let sent = format!("SELECT {}2", "b, ".repeat(200));
+        assert_eq!(lines(&script, &[&sent]), [None]);
+        assert_eq!(lines(&script, &[&sent.replace('2', "1")]), [Some(1)]);
+    }
+
+    #[test]
+    fn files_that_include_each_other_have_an_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = directory.path().join("a.sql");
+        std::fs::write(&script, "\\ir a.sql\n".repeat(10) + "SELECT 1;\n").unwrap();
+        assert_eq!(origins(&script, &["SELECT 1;"])[0].as_ref().unwrap().line, 11);
     }
 
     #[test]

@@ -37,6 +37,7 @@ use confined::{confined, in_memory};
 use engine::Engine;
 pub use image::{MAJORS, built_by};
 pub use reach::Reach;
+pub(crate) use wrapper::unmarked;
 
 /// The port in the name of the socket, and the one in the containers' network.
 const PORT: u16 = 5432;

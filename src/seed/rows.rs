@@ -5,6 +5,7 @@
 //! foreign keys hold is then this module's own business, and it only ever writes keys that exist.
 
 mod arithmetic;
+pub(crate) mod by_hand;
 mod catalog;
 mod constants;
 mod eval;

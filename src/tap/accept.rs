@@ -88,7 +88,7 @@ impl Tap {
         Ok(Self { inner, _guard: Arc::new(guard) })
     }
 
-    #[cfg(test)]
+    /// What its tasks share.
     pub(super) fn inner(&self) -> Arc<Inner> {
         Arc::clone(&self.inner)
     }

@@ -13,6 +13,8 @@ use super::frames::{Front, front, startup_front};
 use super::link::{Lane, Link, Phase, Verdict};
 use super::wrap::Wrap;
 
+pub(crate) mod by_hand;
+
 /// A direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {

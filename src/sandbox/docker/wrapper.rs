@@ -97,6 +97,22 @@ impl Marks {
     }
 }
 
+/// What a program that printed these pieces, marks and all, is told to have ended with, and to have printed.
+pub(crate) fn unmarked<'a>(
+    stream: Stream,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    mark: &str,
+) -> (Option<i32>, Captured) {
+    let mut marks = Marks::new(stream, mark);
+    let mut captured = Captured::default();
+    for piece in pieces {
+        marks.push(piece, &mut captured);
+    }
+    marks.finish(&mut captured);
+    captured.finish();
+    (marks.status, captured)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

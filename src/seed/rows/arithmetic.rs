@@ -8,6 +8,9 @@ use super::model::Column;
 /// A decimal number: digits, and how many of them stand behind the point.
 type Decimal = (i128, u32);
 
+/// Digits behind the point: those of a `numeric` are fewer.
+const SCALE: u32 = 1000;
+
 /// Sets the columns that a check says are equal to a computation on others.
 pub(super) fn settle(check: &Expr, columns: &[Column], row: &mut Row, free: &dyn Fn(usize) -> bool) {
     match check {
@@ -64,7 +67,7 @@ fn value(expr: &Expr, columns: &[Column], row: &Row) -> Option<Decimal> {
             match op.as_str() {
                 "+" => Some((widen(a, scale)?.checked_add(widen(b, scale)?)?, scale)),
                 "-" => Some((widen(a, scale)?.checked_sub(widen(b, scale)?)?, scale)),
-                "*" => Some((a.0.checked_mul(b.0)?, a.1 + b.1)),
+                "*" => Some((a.0.checked_mul(b.0)?, scaled(a.1 + b.1)?)),
                 _ => None,
             }
         }
@@ -83,13 +86,17 @@ fn round((digits, scale): Decimal, to: u32) -> Decimal {
     }
     let unit = 10_i128.saturating_pow(scale - to);
     let half = if digits < 0 { -unit / 2 } else { unit / 2 };
-    ((digits + half) / unit, to)
+    (digits.saturating_add(half) / unit, to)
 }
 
 fn read(text: &str) -> Option<Decimal> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = format!("{whole}{fraction}").parse().ok()?;
-    Some((digits, u32::try_from(fraction.len()).ok()?))
+    Some((digits, scaled(u32::try_from(fraction.len()).ok()?)?))
+}
+
+fn scaled(scale: u32) -> Option<u32> {
+    (scale <= SCALE).then_some(scale)
 }
 
 fn write((digits, scale): Decimal) -> String {
@@ -123,5 +130,9 @@ mod tests {
         assert_eq!(total("(total = round((price * n), 1))").as_deref(), Some("-7.1"));
         assert_eq!(total("((price - (n * (2)::numeric)) = total)").as_deref(), Some("8.35"));
         assert_eq!(total("(total > price)"), None);
+        // Further behind the point than any numeric goes.
+        let tiny = format!("0.{}", "0".repeat(900));
+        assert_eq!(total(&format!("(total = (({tiny} * {tiny}) * n))")), None);
+        assert_eq!(total(&format!("(total = round({}5.5, 0))", i128::MAX / 10)), None);
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn number(kind: &Kind, expr: &Expr, op: &str) -> Option<i64> {
             if *kind == Kind::Date && step % DAY == 0 {
                 step /= DAY;
             }
-            Some(if sign == "+" { base + step } else { base - step })
+            if sign == "+" { base.checked_add(step) } else { base.checked_sub(step) }
         }
         _ => None,
     }

@@ -133,6 +133,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_deep_or_grows_without_end_is_other() {
+        let nested = format!("{}a{}", "(".repeat(100_000), ")".repeat(100_000));
+        let chain = format!("a{}", " + 1".repeat(100_000));
+        let not = format!("{}a", "NOT ".repeat(100_000));
+        let minus = format!("{}1", "- ".repeat(100_000));
+        // Each has the one before it in it more than once.
+        let case = (0..40).fold("a".to_owned(), |case, _| format!("CASE WHEN {case} THEN b ELSE c END"));
+        let lists = format!("a{}", " ~ ANY (ARRAY['x', 'y', 'z'])".repeat(40));
+        for text in [nested, chain, not, minus, case, lists] {
+            assert_eq!(parse(&text), Expr::Other);
+        }
+    }
+
+    #[test]
     fn identifiers_of_a_list_of_expressions_are_found() {
         assert_eq!(identifiers("lower(email), \"Odd \"\"Name\""), ["lower", "email", "Odd \"Name"]);
     }

@@ -17,7 +17,7 @@ use attempt::Try;
 use keys::{Hashes, key};
 
 /// A row, column by column; none is NULL.
-pub(super) type Row = Vec<Option<String>>;
+pub(crate) type Row = Vec<Option<String>>;
 
 /// Why no row could be made.
 #[derive(Debug, Clone, PartialEq)]

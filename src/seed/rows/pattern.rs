@@ -202,4 +202,17 @@ mod tests {
             assert_eq!(reader::read(text), None);
         }
     }
+
+    #[test]
+    fn what_makes_texts_without_end_is_left_alone() {
+        let nested = format!("{}a{}", "(".repeat(100_000), ")".repeat(100_000));
+        let long =
+            ["a{4294967295}", "a{4294967295,}", "a{4294967290,4294967295}", "((a{200}){200}){200}", "a{3"];
+        for text in long.into_iter().chain([nested.as_str()]) {
+            assert_eq!(reader::read(text), None);
+        }
+        let all = "[\u{1}-\u{10ffff}]".repeat(1000);
+        let Some(Node::Seq(parts)) = reader::read(&all) else { panic!("no pattern") };
+        assert!(parts.iter().all(|part| matches!(part, Node::One(chars) if chars.len() <= 256)));
+    }
 }

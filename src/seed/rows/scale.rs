@@ -59,7 +59,7 @@ pub(super) fn read(kind: &Kind, text: &str) -> Option<i64> {
         Kind::Timestamp | Kind::TimestampTz => {
             let day = day(text.get(..10)?)?;
             let seconds = text.get(11..19).map_or(Some(0), |time| seconds(time.trim()))?;
-            Some(day * DAY + seconds)
+            day.checked_mul(DAY)?.checked_add(seconds)
         }
         Kind::Interval => interval(text),
         _ => None,
@@ -79,7 +79,7 @@ pub(super) fn write(kind: &Kind, value: i64) -> String {
         Kind::TimestampTz => format!("{}+00", stamp(value)),
         Kind::Interval => {
             let sign = if value < 0 { "-" } else { "" };
-            let whole = value.abs();
+            let whole = value.saturating_abs();
             format!("{sign}{:02}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60)
         }
         _ => value.to_string(),
@@ -111,7 +111,7 @@ fn point(value: i64, scale: u32) -> String {
     let unit = 10_i64.saturating_pow(scale);
     let sign = if value < 0 { "-" } else { "" };
     let width = usize::try_from(scale).unwrap_or_default();
-    format!("{sign}{}.{:0width$}", value.abs() / unit, value.abs() % unit)
+    format!("{sign}{}.{:0width$}", value.saturating_abs() / unit, value.saturating_abs() % unit)
 }
 
 /// Days since 1970 of `YYYY-MM-DD` (days_from_civil of H. Hinnant's "chrono-compatible date algorithms").
@@ -121,15 +121,15 @@ fn day(text: &str) -> Option<i64> {
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
-    let year = if month <= 2 { year - 1 } else { year };
+    let year = if month <= 2 { year.checked_sub(1)? } else { year };
     let era = year.div_euclid(400);
     let of_era = year.rem_euclid(400);
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
+    Some(era.checked_mul(146_097)? + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
 }
 
 fn date_text(days: i64) -> String {
-    let shifted = days + 719_468;
+    let shifted = days.saturating_add(719_468);
     let era = shifted.div_euclid(146_097);
     let of_era = shifted.rem_euclid(146_097);
     let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -145,7 +145,7 @@ fn seconds(text: &str) -> Option<i64> {
     let mut parts = text.split(':').map(|part| part.parse::<i64>().ok());
     let (hour, minute) = (parts.next()??, parts.next()??);
     let second = parts.next().unwrap_or(Some(0))?;
-    Some(hour * 3600 + minute * 60 + second)
+    hour.checked_mul(3600)?.checked_add(minute.checked_mul(60)?)?.checked_add(second)
 }
 
 fn clock(value: i64) -> String {
@@ -158,7 +158,7 @@ fn stamp(value: i64) -> String {
 
 /// `1 day 02:00:00` as the server prints it; months count thirty days.
 fn interval(text: &str) -> Option<i64> {
-    let mut total = 0;
+    let mut total = 0_i64;
     let mut words = text.split_whitespace();
     while let Some(word) = words.next() {
         if word.contains(':') {
@@ -166,7 +166,7 @@ fn interval(text: &str) -> Option<i64> {
                 Some(clock) => (-1, clock),
                 None => (1, word),
             };
-            total += sign * seconds(clock)?;
+            total = total.checked_add(seconds(clock)?.checked_mul(sign)?)?;
         } else {
             let unit = match words.next()?.trim_end_matches('s') {
                 "year" => 365 * DAY,
@@ -178,7 +178,7 @@ fn interval(text: &str) -> Option<i64> {
                 "second" | "sec" => 1,
                 _ => return None,
             };
-            total += word.parse::<i64>().ok()? * unit;
+            total = total.checked_add(word.parse::<i64>().ok()?.checked_mul(unit)?)?;
         }
     }
     Some(total)
@@ -208,6 +208,16 @@ mod tests {
         assert_eq!(read(&kind, "now()"), None);
         assert_eq!(write(&kind, -5), "-0.05");
         assert_eq!(usual(&kind), Some((1, 99_999)));
+    }
+
+    #[test]
+    fn what_is_beyond_the_scale_has_no_number() {
+        for text in ["9223372036854775807:00", "9223372036854775807 years", "9223372036854775807 secs 1 day"]
+        {
+            assert_eq!(read(&Kind::Interval, text), None, "{text}");
+        }
+        assert_eq!(write(&Kind::Interval, i64::MIN).len(), "-2562047788015215:30:07".len());
+        write(&Kind::Date, i64::MAX);
     }
 
     #[test]

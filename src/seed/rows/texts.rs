@@ -11,6 +11,8 @@ use super::words;
 
 /// Tries for a text of a pattern.
 const TRIES: u64 = 20;
+/// Characters of the longest text that is made: a check may demand more than there is memory.
+const LONGEST: usize = 1 << 20;
 
 /// A text that grants the wish; none if there is none.
 pub(super) fn text(kind: &Kind, wish: &Wish, purpose: &Purpose, rng: &mut ChaCha8Rng) -> Option<String> {
@@ -80,10 +82,16 @@ fn natural(
             None => text.chars().take(limit).collect::<String>().trim_end().to_owned(),
         };
     }
+    if wish.min_length.min(limit) > LONGEST {
+        return None;
+    }
     if wish.min_length > 0 {
         // Length is asked of the text without the blanks that `char(n)` is padded with.
-        while text.chars().count() < wish.min_length.min(limit) {
-            text.push_str(words::word(rng));
+        let mut length = text.chars().count();
+        while length < wish.min_length.min(limit) {
+            let word = words::word(rng);
+            text.push_str(word);
+            length += word.chars().count();
         }
         if text.chars().count() > limit {
             text = text.chars().take(limit).collect();
@@ -101,7 +109,8 @@ fn squeezed(text: &str, n: u64, limit: usize, fixed: bool) -> Option<String> {
     let tail = digits(n, limit)?;
     let room = limit.checked_sub(tail.chars().count())?;
     let pad: String = text.chars().filter(char::is_ascii_alphabetic).take(room.min(6)).collect();
-    let pad = if fixed { format!("{pad:a<room$}") } else { pad };
+    let missing = if fixed { room.saturating_sub(pad.len()) } else { 0 };
+    let pad = format!("{pad}{}", "a".repeat(missing));
     Some(format!("{pad}{tail}"))
 }
 

@@ -90,8 +90,9 @@ fn once(kind: &Kind, wish: &Wish, purpose: &Purpose, rng: &mut ChaCha8Rng) -> Op
         }
         Kind::Bit(length) => match n {
             Some(n) => {
-                let bits = format!("{n:0length$b}");
-                bits.get(bits.len() - length..)?.to_owned()
+                let bits = format!("{n:b}");
+                let missing = "0".repeat(length.saturating_sub(bits.len()));
+                format!("{missing}{}", bits.get(bits.len().saturating_sub(*length)..)?)
             }
             None => (0..*length).map(|_| if rng.random_range(0..2) == 0 { '0' } else { '1' }).collect(),
         },
@@ -149,7 +150,7 @@ fn number(kind: &Kind, wish: &Wish, purpose: &Purpose, rng: &mut ChaCha8Rng) -> 
         lo = scale::read(kind, &from.to_string())?.clamp(type_lo, type_hi);
         hi = scale::read(kind, &to.to_string())?.clamp(type_lo, type_hi);
     }
-    let width = hi - lo;
+    let width = hi.saturating_sub(lo);
     if let Some(want) = wish.lo {
         lo = lo.max(want);
         if lo >= hi {
@@ -180,7 +181,7 @@ fn number(kind: &Kind, wish: &Wish, purpose: &Purpose, rng: &mut ChaCha8Rng) -> 
     }
     if let (Some((divisor, rest)), Kind::Int(_)) = (wish.step, kind) {
         // The numbers between the bounds that leave this rest.
-        let first = lo.saturating_add((rest - lo).rem_euclid(divisor));
+        let first = lo.saturating_add(rest.checked_sub(lo)?.rem_euclid(divisor));
         let count = hi.checked_sub(first)?.checked_div(divisor)?.saturating_add(1);
         if count <= 0 {
             return None;
@@ -268,6 +269,22 @@ mod tests {
         assert!(found.len() == 9 && found == found.to_uppercase(), "{found}");
         let wish = Wish { one_of: Some(vec!["a".into()]), none_of: vec!["a".into()], ..Wish::default() };
         assert_eq!(value(&Kind::Text(None), &wish, None), None);
+    }
+
+    #[test]
+    fn what_is_demanded_without_measure_is_refused() {
+        let mut wish = Wish::default();
+        wish.length(">", i64::MAX);
+        wish.length("<", i64::MIN);
+        assert_eq!(wish.min_length, usize::try_from(i64::MAX).unwrap());
+        wish.max_length = None;
+        assert_eq!(value(&Kind::Text(None), &wish, None), None);
+        let long = Wish { min_length: 500_000, ..Wish::default() };
+        assert!(value(&Kind::Text(None), &long, None).unwrap().len() >= 500_000);
+        let step = Wish { lo: Some(i64::MAX), step: Some((7, i64::MIN)), ..Wish::default() };
+        assert_eq!(value(&Kind::Int(i64::MAX), &step, None), None);
+        // Wider than what formats can pad.
+        assert_eq!(value(&Kind::Bit(70_000), &Wish::default(), Some(5)).unwrap().len(), 70_000);
     }
 
     #[test]

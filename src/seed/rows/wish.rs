@@ -63,7 +63,7 @@ impl Wish {
     pub(super) fn length(&mut self, op: &str, value: i64) {
         let length = |value: i64| usize::try_from(value.max(0)).unwrap_or_default();
         let max = match op {
-            "<" => Some(length(value - 1)),
+            "<" => Some(length(value.saturating_sub(1))),
             "<=" | "=" => Some(length(value)),
             _ => None,
         };
@@ -71,7 +71,7 @@ impl Wish {
             self.max_length = Some(self.max_length.map_or(max, |old| old.min(max)));
         }
         let min = match op {
-            ">" => length(value + 1),
+            ">" => length(value.saturating_add(1)),
             ">=" | "=" => length(value),
             "<>" if value == 0 => 1,
             _ => 0,

@@ -275,7 +275,7 @@ impl<'a> Gatherer<'a> {
         let count = match op {
             "=" | "<=" | ">=" => wanted,
             "<" => wanted.saturating_sub(1),
-            ">" => wanted + 1,
+            ">" => wanted.saturating_add(1),
             _ => return,
         };
         self.wishes.drawn = true;

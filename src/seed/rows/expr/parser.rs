@@ -6,16 +6,25 @@ use super::super::pattern::Pattern;
 use super::Expr;
 use super::tokens::Token;
 
+/// How deep an expression may be nested.
+const DEPTH: u32 = 200;
+/// Parts that an expression may come to: of `CASE` and of lists, parts are written out more than once.
+const PARTS: usize = 20_000;
+
 /// A recursive descent over tokens; none wherever something is not understood.
 pub(super) struct Parser<'a> {
     tokens: &'a [Token],
     at: usize,
+    /// How deep it may still go.
+    depth: u32,
+    /// Parts that may still be written out once more.
+    parts: usize,
 }
 
 impl<'a> Parser<'a> {
     /// The expression that all the tokens make.
     pub(super) fn read(tokens: &'a [Token]) -> Option<Expr> {
-        let mut parser = Self { tokens, at: 0 };
+        let mut parser = Self { tokens, at: 0, depth: DEPTH, parts: PARTS };
         let expr = parser.or()?;
         (parser.at == tokens.len()).then_some(expr)
     }
@@ -63,11 +72,30 @@ impl<'a> Parser<'a> {
     }
 
     fn not(&mut self) -> Option<Expr> {
+        self.deeper(Self::not_here)
+    }
+
+    /// Goes one level deeper, if that is not too deep.
+    fn deeper(&mut self, read: fn(&mut Self) -> Option<Expr>) -> Option<Expr> {
+        self.depth = self.depth.checked_sub(1)?;
+        let found = read(self);
+        self.depth += 1;
+        found
+    }
+
+    /// Takes note that an expression is written out once more.
+    fn again(&mut self, expr: &Expr, times: usize) -> Option<()> {
+        self.parts = self.parts.checked_sub(size(expr).saturating_mul(times))?;
+        Some(())
+    }
+
+    fn not_here(&mut self) -> Option<Expr> {
         if self.eat_word("NOT") {
             return Some(Expr::Not(Box::new(self.not()?)));
         }
         let mut left = self.operand()?;
-        loop {
+        // Each turn of it nests what was there before.
+        for _ in 0..DEPTH {
             if self.eat_word("IS") {
                 left = self.is(left)?;
             } else if let Some(operator) = self.operator() {
@@ -79,6 +107,7 @@ impl<'a> Parser<'a> {
                     let Some(items) = items(list) else {
                         return Some(Expr::Other);
                     };
+                    self.again(&left, items.len())?;
                     left = any(operator, left, items, all);
                 } else {
                     let right = self.operand()?;
@@ -88,6 +117,7 @@ impl<'a> Parser<'a> {
                 return Some(left);
             }
         }
+        None
     }
 
     /// An operator, which bears a schema if the search path does not lead there.
@@ -117,6 +147,7 @@ impl<'a> Parser<'a> {
             let condition = self.or()?;
             self.eat_word("THEN").then_some(())?;
             let result = self.or()?;
+            before.iter().chain([&condition]).try_for_each(|part| self.again(part, 1))?;
             let mut all = before.clone();
             all.extend([condition.clone(), result]);
             branches.push(Expr::And(all));
@@ -153,6 +184,10 @@ impl<'a> Parser<'a> {
 
     /// A primary with everything that may be hung behind it.
     fn operand(&mut self) -> Option<Expr> {
+        self.deeper(Self::operand_here)
+    }
+
+    fn operand_here(&mut self) -> Option<Expr> {
         let mut expr = self.primary()?;
         loop {
             if self.eat("::") {
@@ -291,6 +326,18 @@ impl<'a> Parser<'a> {
             }
         }
         Some(args)
+    }
+}
+
+/// How many parts an expression has.
+fn size(expr: &Expr) -> usize {
+    let all = |parts: &[Expr]| parts.iter().map(size).sum::<usize>();
+    1 + match expr {
+        Expr::And(parts) | Expr::Or(parts) | Expr::Call(_, parts) | Expr::Array(parts) => all(parts),
+        Expr::Not(inner) | Expr::Match(inner, ..) | Expr::IsNull(inner, _) => size(inner),
+        Expr::Binary(_, left, right) => size(left) + size(right),
+        Expr::Any(_, left, items, _) => size(left) + all(items),
+        Expr::Column(_) | Expr::Constant(_) | Expr::Bool(_) | Expr::Null | Expr::Other => 0,
     }
 }
 

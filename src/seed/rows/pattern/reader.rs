@@ -2,17 +2,38 @@
 
 use super::{Node, SOME, digits, letters, word};
 
-/// Reads one; none if it has what only a matcher can do.
+/// How often something may be repeated: PostgreSQL's own limit (`DUPMAX`).
+const REPEATED: u32 = 255;
+/// How deep groups may be nested.
+const DEPTH: u32 = 50;
+/// Parts that a text may have: repetitions of repetitions soon have no end.
+const PARTS: usize = 20_000;
+/// Characters that a range stands for at most; nobody needs to see more of all there are.
+const RANGE: usize = 256;
+
+/// Reads one; none if it has what only a matcher can do, or what makes texts that are too long.
 pub(super) fn read(text: &str) -> Option<Node> {
     let chars: Vec<char> = text.chars().collect();
-    let mut reader = Reader { chars: &chars, at: 0 };
+    let mut reader = Reader { chars: &chars, at: 0, depth: DEPTH };
     let node = reader.either()?;
-    (reader.at == chars.len()).then_some(node)
+    (reader.at == chars.len() && parts(&node) <= PARTS).then_some(node)
+}
+
+/// How many parts a text of it may have.
+fn parts(node: &Node) -> usize {
+    match node {
+        Node::Seq(all) => all.iter().map(parts).fold(1, usize::saturating_add),
+        Node::Either(all) => all.iter().map(parts).max().unwrap_or_default(),
+        Node::Repeat(one, _, to) => parts(one).saturating_mul(usize::try_from(*to).unwrap_or(usize::MAX)),
+        Node::One(_) => 1,
+    }
 }
 
 struct Reader<'a> {
     chars: &'a [char],
     at: usize,
+    /// How deep it may still go.
+    depth: u32,
 }
 
 impl Reader<'_> {
@@ -33,10 +54,12 @@ impl Reader<'_> {
     }
 
     fn either(&mut self) -> Option<Node> {
+        self.depth = self.depth.checked_sub(1)?;
         let mut parts = vec![self.seq()?];
         while self.eat('|') {
             parts.push(self.seq()?);
         }
+        self.depth += 1;
         if parts.len() == 1 { parts.pop() } else { Some(Node::Either(parts)) }
     }
 
@@ -72,21 +95,23 @@ impl Reader<'_> {
             Some('+') => (1, SOME),
             Some('?') => (0, 1),
             Some('{') => {
-                let rest: String = self.chars.get(self.at + 1..)?.iter().collect();
-                let inner = rest.split('}').next()?;
-                self.at += inner.chars().count() + 1;
+                let rest = self.chars.get(self.at + 1..)?;
+                let length = rest.iter().position(|c| *c == '}')?;
+                let inner: String = rest.get(..length)?.iter().collect();
+                self.at += length + 1;
+                let number = |text: &str| text.parse::<u32>().ok().filter(|times| *times <= REPEATED);
                 match inner.split_once(',') {
                     None => {
-                        let times = inner.parse().ok()?;
+                        let times = number(&inner)?;
                         (times, times)
                     }
                     Some((from, "")) => {
-                        let from = from.parse().ok()?;
+                        let from = number(from)?;
                         (from, from + SOME)
                     }
                     Some((from, to)) => {
-                        let from: u32 = from.parse().ok()?;
-                        (from, to.parse::<u32>().ok()?.clamp(from, from + 16))
+                        let from = number(from)?;
+                        (from, number(to)?.clamp(from, from + 16))
                     }
                 }
             }
@@ -108,9 +133,10 @@ impl Reader<'_> {
             }
             first = false;
             if c == '[' && self.eat(':') {
-                let rest: String = self.chars.get(self.at..)?.iter().collect();
-                let class = rest.split(":]").next()?.to_owned();
-                self.at += class.len() + 2;
+                let rest = self.chars.get(self.at..)?;
+                let length = rest.windows(2).position(|two| two == [':', ']'])?;
+                let class: String = rest.get(..length)?.iter().collect();
+                self.at += length + 2;
                 set.extend(match class.as_str() {
                     "alpha" | "lower" => letters(),
                     "upper" => ('A'..='Z').collect(),
@@ -125,7 +151,7 @@ impl Reader<'_> {
                 set.extend(escape(self.next()?)?);
             } else if self.peek() == Some('-') && self.chars.get(self.at + 1).is_some_and(|c| *c != ']') {
                 self.at += 1;
-                set.extend(c..=self.next()?);
+                set.extend((c..=self.next()?).take(RANGE));
             } else {
                 set.push(c);
             }

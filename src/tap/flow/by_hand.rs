@@ -1,0 +1,138 @@
+//! A connection of the tap without sockets: whoever holds it brings the bytes of both sides, in whatever pieces, and
+//! takes what comes out.
+
+use std::io;
+use std::task::Poll;
+
+use tokio::net::UnixStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
+
+use super::Side;
+use crate::postgres::{Endpoint, Wire};
+use crate::tap::link::Link;
+use crate::tap::{Next, Orders, Recording, Tap};
+
+/// How often a boundary that is under way may have its turn without anything coming of it.
+const TURNS: usize = 8;
+
+/// A tap, and the runtime on which its boundaries run.
+pub struct ByHand {
+    runtime: Runtime,
+    tap: Tap,
+}
+
+/// One connection, which is a run of its own.
+pub struct Conversation<'a> {
+    by_hand: &'a ByHand,
+    link: Link,
+    /// What has come out for the client, and for the server.
+    out: [Vec<u8>; 2],
+}
+
+impl ByHand {
+    /// A tap that listens nowhere.
+    ///
+    /// # Errors
+    /// When there can be no further thread.
+    pub fn new() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let within = runtime.enter();
+        let tap = Tap::new(Endpoint::Unix { directory: "/".into(), port: 1 })?;
+        drop(within);
+        Ok(Self { runtime, tap })
+    }
+
+    /// Begins a run with one connection.
+    ///
+    /// # Errors
+    /// When there are no file descriptors left.
+    pub fn begin(&self, orders: Orders) -> io::Result<Conversation<'_>> {
+        let _within = self.runtime.enter();
+        let (client, _) = UnixStream::pair()?;
+        let (server, _) = UnixStream::pair()?;
+        self.tap.begin(orders, Instant::now());
+        let link = Link::new(self.tap.inner(), 1, Wire::Unix(client), Wire::Unix(server));
+        Ok(Conversation { by_hand: self, link, out: Default::default() })
+    }
+}
+
+impl Conversation<'_> {
+    /// The client sends bytes.
+    pub fn client(&mut self, bytes: &[u8]) {
+        self.link.up.inbox.append(bytes);
+        self.settle();
+    }
+
+    /// The server sends bytes.
+    pub fn server(&mut self, bytes: &[u8]) {
+        self.link.down.inbox.append(bytes);
+        self.settle();
+    }
+
+    /// Takes what has come out for the client.
+    pub fn for_client(&mut self) -> Vec<u8> {
+        let [client, _] = &mut self.out;
+        std::mem::take(client)
+    }
+
+    /// Takes what has come out for the server.
+    pub fn for_server(&mut self) -> Vec<u8> {
+        let [_, server] = &mut self.out;
+        std::mem::take(server)
+    }
+
+    /// What the client and the server have sent and the tap has not passed on.
+    pub fn waiting(&self) -> (&[u8], &[u8]) {
+        (self.link.up.inbox.filled(), self.link.down.inbox.filled())
+    }
+
+    /// Ends the run.
+    pub fn end(self) -> Recording {
+        self.by_hand.tap.end()
+    }
+
+    /// Does all that can be done with what is there.
+    fn settle(&mut self) {
+        let (link, out) = (&mut self.link, &mut self.out);
+        let mut turns = 0;
+        self.by_hand.runtime.block_on(std::future::poll_fn(|cx| {
+            loop {
+                let mut moved = false;
+                if link.hold.is_some() {
+                    match link.poll_hold(cx) {
+                        Poll::Ready(Next::Cut) => return Poll::Ready(()),
+                        Poll::Ready(Next::Go) => moved = true,
+                        Poll::Pending => {}
+                    }
+                }
+                moved |= link.advance_wrap();
+                for side in [Side::Up, Side::Down] {
+                    while link.process(side) {
+                        moved = true;
+                    }
+                }
+                let [client, server] = &mut *out;
+                take(&mut link.up.outbox, server);
+                if link.hold.is_none() {
+                    take(&mut link.down.outbox, client);
+                }
+                if moved {
+                    continue;
+                }
+                turns += 1;
+                if link.hold.is_none() || turns > TURNS {
+                    return Poll::Ready(());
+                }
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }));
+    }
+}
+
+fn take(outbox: &mut crate::tap::buffer::Buffer, into: &mut Vec<u8>) {
+    into.extend_from_slice(outbox.filled());
+    let all = outbox.len();
+    outbox.consume(all);
+}
