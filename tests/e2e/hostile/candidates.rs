@@ -68,7 +68,11 @@ pub const CANDIDATES: &[Candidate] = &[
     Candidate {
         name: "fork_bomb_of_the_server",
         script: "COPY (SELECT 1) TO PROGRAM 'while :; do sleep 1000 & done';\n",
-        ..ENDLESS
+        timeout: 3,
+        // Its shell may give up before.
+        ends: &[],
+        says: &["the script failed"],
+        ..ENDS
     },
     Candidate {
         name: "kills_all_that_it_can",
@@ -108,7 +112,9 @@ pub const CANDIDATES: &[Candidate] = &[
     Candidate {
         name: "memory_hog_in_sql",
         script: "DO $$ DECLARE all_of_it text[]; BEGIN FOR i IN 1 .. 1000 LOOP all_of_it[i] := repeat('x', 100000000); END LOOP; END $$;\n",
-        ends: &["failed"],
+        timeout: 20,
+        // A busy machine may not get there.
+        ends: &[],
         says: &["the script failed"],
         ..ENDS
     },
@@ -133,8 +139,9 @@ pub const CANDIDATES: &[Candidate] = &[
     // Disk.
     Candidate {
         name: "disk_filler_in_sql",
-        script: "CREATE TABLE fill AS SELECT repeat(md5(i::text), 100) AS x FROM generate_series(1, 100000000) AS i;\n",
-        timeout: 120,
+        script: "CREATE UNLOGGED TABLE fill (x text);\nALTER TABLE fill ALTER x SET STORAGE EXTERNAL;\n\
+                 INSERT INTO fill SELECT repeat('x', 10000000) FROM generate_series(1, 1000);\n",
+        timeout: 600,
         ends: &["failed"],
         says: &["No space left on device"],
         only: Some(Backend::Docker),
@@ -202,8 +209,9 @@ pub const CANDIDATES: &[Candidate] = &[
     },
     Candidate {
         name: "connection_flood",
-        script: "#!/bin/bash\nfor i in $(seq 150); do setsid psql -Xqc 'SELECT pg_sleep(1000)' >/dev/null 2>&1 & done\n\
+        script: "#!/bin/bash\nfor i in $(seq 40); do setsid psql -Xqc 'SELECT pg_sleep(1000)' >/dev/null 2>&1 & done\n\
                  until psql -Xqc 'SELECT 1' 2>&1 | grep -q 'too many clients'; do :; done\n",
+        clone: "[clone]\nsettings = { max_connections = 25 }\n",
         timeout: 60,
         says: &["53300"],
         ..ENDS
