@@ -212,7 +212,8 @@ mod tests {
 
     #[test]
     fn what_is_beyond_the_scale_has_no_number() {
-        for text in ["9223372036854775807:00", "9223372036854775807 years", "9223372036854775807 secs 1 day"] {
+        for text in ["9223372036854775807:00", "9223372036854775807 years", "9223372036854775807 secs 1 day"]
+        {
             assert_eq!(read(&Kind::Interval, text), None, "{text}");
         }
         assert_eq!(write(&Kind::Interval, i64::MIN).len(), "-2562047788015215:30:07".len());
