@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test check bench images clean
+.PHONY: help demo test check fuzz bench images clean
 
 help: ## list what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -18,9 +18,13 @@ test: ## all tests, on every backend that this machine has
 
 check: ## format and lints
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	@if command -v shellcheck >/dev/null; then shellcheck -x recipes/github images/build tests/prepare tests/schemas/fetch benches/run benches/clones benches/points benches/scripts .ci/run; fi
+	@if command -v shellcheck >/dev/null; then shellcheck -x recipes/github images/build tests/prepare tests/schemas/fetch benches/run benches/clones benches/points benches/scripts fuzz/run .ci/run; fi
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check bans licenses sources; fi
+
+fuzz: ## hostile input for everything that parses: 10 minutes for each target, or SECONDS=20
+	@fuzz/run $(or $(SECONDS),600)
 
 bench: ## thirdrun against a bare server, side by side
 	@tests/prepare test

@@ -11,7 +11,8 @@ use thirdrun::dump::{Content, DumpFile, PlainDump, split};
 static DIRECTORY: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     let directory = tempfile::tempdir().expect("a directory");
     // What a dump may include.
-    std::fs::write(directory.path().join("a.sql"), "\\set b c\nSELECT :'b';\n\\ir a.sql\n\\i b.sql\n").expect("a file");
+    std::fs::write(directory.path().join("a.sql"), "\\set b c\nSELECT :'b';\n\\ir a.sql\n\\i b.sql\n")
+        .expect("a file");
     std::fs::write(directory.path().join("b.sql"), "SELECT 1;\n").expect("a file");
     std::fs::create_dir(directory.path().join("archive")).expect("a directory");
     directory
@@ -20,7 +21,10 @@ static DIRECTORY: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
 fuzz_target!(|bytes: &[u8]| -> Corpus {
     let directory = DIRECTORY.path();
     // A dump includes what it likes, but here it has its own directory only.
-    if bytes.windows(2).any(|pair| pair == b"..") || bytes.windows(2).any(|pair| pair[1] == b'/' && !pair[0].is_ascii_alphanumeric()) && bytes.windows(2).any(|pair| pair == b"\\i" || pair == b"\\c") {
+    if bytes.windows(2).any(|pair| pair == b"..")
+        || bytes.windows(2).any(|pair| pair[1] == b'/' && !pair[0].is_ascii_alphanumeric())
+            && bytes.windows(2).any(|pair| pair == b"\\i" || pair == b"\\c")
+    {
         return Corpus::Reject;
     }
     let file = directory.join("dump");

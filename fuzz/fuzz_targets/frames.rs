@@ -26,7 +26,10 @@ struct Input {
 enum Ordered {
     Nothing,
     /// Every statement of which the number has this rest by three is skipped.
-    Skipped { rest: u8, recorded: Recorded },
+    Skipped {
+        rest: u8,
+        recorded: Recorded,
+    },
     Held,
     Watched,
 }
@@ -56,13 +59,39 @@ enum Anything {
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
-enum Tag { Ready, Error, Complete, Row, Description, CopyIn, Suspended, Empty, Parsed, Bound, Closed, NoData, Value, Key, Status }
+enum Tag {
+    Ready,
+    Error,
+    Complete,
+    Row,
+    Description,
+    CopyIn,
+    Suspended,
+    Empty,
+    Parsed,
+    Bound,
+    Closed,
+    NoData,
+    Value,
+    Key,
+    Status,
+}
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
-enum Tagged { Select, Insert, Idle, Block, Failed }
+enum Tagged {
+    Select,
+    Insert,
+    Idle,
+    Block,
+    Failed,
+}
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
-enum Name { Unnamed, A, B }
+enum Name {
+    Unnamed,
+    A,
+    B,
+}
 
 #[derive(Debug, Arbitrary)]
 enum Sent {
@@ -92,7 +121,20 @@ enum Sql {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Arbitrary)]
-enum Word { Select, Begin, Commit, Rollback, Fail, Vacuum, Copy, Update, Set, Nothing, Comment, Odd }
+enum Word {
+    Select,
+    Begin,
+    Commit,
+    Rollback,
+    Fail,
+    Vacuum,
+    Copy,
+    Update,
+    Set,
+    Nothing,
+    Comment,
+    Odd,
+}
 
 impl Word {
     fn sql(self) -> &'static str {
@@ -213,7 +255,11 @@ fn orders(ordered: Ordered) -> Orders {
                 Recorded::Error => Some(message(b'E', &[b"SERROR\0VERROR\0C42501\0Mno\0\0"]).into()),
             };
             let decide = move |coming: &Coming<'_>| {
-                if coming.index % 3 == u32::from(rest % 3) { Decision::Skip(response.clone()) } else { Decision::Pass }
+                if coming.index % 3 == u32::from(rest % 3) {
+                    Decision::Skip(response.clone())
+                } else {
+                    Decision::Pass
+                }
             };
             Orders { decide: Some(Arc::new(decide)), ..Orders::default() }
         }
@@ -289,8 +335,15 @@ fn told(recording: &Recording) -> Vec<String> {
     seen.map(|seen| {
         format!(
             "{} {:?} #{} {:?} {:?} {:?} {:?} {} {}",
-            seen.index, seen.text, seen.occurrence, seen.tag, seen.rows, seen.sqlstate, seen.position,
-            seen.in_transaction, seen.skipped,
+            seen.index,
+            seen.text,
+            seen.occurrence,
+            seen.tag,
+            seen.rows,
+            seen.sqlstate,
+            seen.position,
+            seen.in_transaction,
+            seen.skipped,
         )
     })
     .collect()
@@ -305,6 +358,10 @@ fuzz_target!(|input: Input| {
                 .collect();
             let mut bare = Peer::default();
             let expected: Vec<u8> = turns.iter().flat_map(|turn| bare.answer(turn)).collect();
+            if *orders == Ordered::Held && bare.violated {
+                // What is sent behind a batch waits until that is answered, which a server here never does.
+                return;
+            }
             let ([client, server], recording) = honest(*orders, &turns, &[]);
             let ([client_again, server_again], recording_again) = honest(*orders, &turns, cuts);
             assert_eq!(messages(&client), messages(&client_again));

@@ -3,6 +3,7 @@
 #![no_main]
 
 use std::sync::LazyLock;
+use std::time::Instant;
 
 use libfuzzer_sys::fuzz_target;
 use thirdrun::fuzzing;
@@ -25,7 +26,11 @@ static DIRECTORY: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
 fuzz_target!(|text: &str| {
     fuzzing::tells_sizes(text);
     // The machine's own files are not what is tried here: some of them never end.
-    if text.contains("..") || text.contains("\"/") || text.contains("'/") || text.contains("\\") && text.contains('u') {
+    if text.contains("..")
+        || text.contains("\"/")
+        || text.contains("'/")
+        || text.contains("\\") && text.contains('u')
+    {
         return;
     }
     let directory = DIRECTORY.path();
@@ -34,6 +39,12 @@ fuzz_target!(|text: &str| {
         Ok(plan) => {
             assert!(!plan.workers.is_empty() && !plan.runs.is_empty());
             assert!(plan.sure >= 1 && plan.sure <= plan.runs.len());
+            // What is waited for has an end that a clock can tell.
+            let waits =
+                plan.workers.iter().flat_map(|worker| [worker.every, worker.timeout, worker.max_outage]);
+            for time in waits.chain(plan.runs.iter().map(|run| run.timeout)) {
+                assert!(time.checked_mul(1000).and_then(|time| Instant::now().checked_add(time)).is_some());
+            }
         }
         Err(error) => {
             assert!(!error.to_string().is_empty());

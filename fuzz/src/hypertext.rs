@@ -1,13 +1,66 @@
 //! Readers of renderings: whether a value has broken out of its place.
 
 const TAGS: [&str; 43] = [
-    "html", "head", "meta", "title", "style", "body", "header", "p", "h1", "h2", "h3", "nav", "ul", "ol", "li", "a",
-    "b", "main", "article", "section", "div", "table", "thead", "tbody", "tr", "th", "td", "span", "code", "pre", "br",
-    "figure", "figcaption", "i", "details", "summary", "footer", "sub", "em", "strong", "small", "dl", "dd",
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "header",
+    "p",
+    "h1",
+    "h2",
+    "h3",
+    "nav",
+    "ul",
+    "ol",
+    "li",
+    "a",
+    "b",
+    "main",
+    "article",
+    "section",
+    "div",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "span",
+    "code",
+    "pre",
+    "br",
+    "figure",
+    "figcaption",
+    "i",
+    "details",
+    "summary",
+    "footer",
+    "sub",
+    "em",
+    "strong",
+    "small",
+    "dl",
+    "dd",
 ];
 const ATTRIBUTES: [&str; 15] = [
-    "lang", "charset", "name", "content", "http-equiv", "class", "href", "id", "tabindex", "role", "aria-label", "scope",
-    "start", "style", "title",
+    "lang",
+    "charset",
+    "name",
+    "content",
+    "http-equiv",
+    "class",
+    "href",
+    "id",
+    "tabindex",
+    "role",
+    "aria-label",
+    "scope",
+    "start",
+    "style",
+    "title",
 ];
 const BARE: [&str; 1] = ["open"];
 const VOID: [&str; 2] = ["meta", "br"];
@@ -99,7 +152,11 @@ pub fn markdown(text: &str) {
             chars.next();
             chars.as_str()
         } else if let Some(tag) = here.strip_prefix('<') {
-            assert!(KNOWN.iter().any(|known| tag.starts_with(known)), "HTML in Markdown: {:?}", tail(&plain[..plain.len() - tag.len()]));
+            assert!(
+                KNOWN.iter().any(|known| tag.starts_with(known)),
+                "HTML in Markdown: {:?}",
+                tail(&plain[..plain.len() - tag.len()])
+            );
             tag
         } else {
             let run = here.len() - here.trim_start_matches('`').len();

@@ -32,6 +32,9 @@ pub struct Peer {
     status: u8,
     statements: HashMap<Vec<u8>, Vec<u8>>,
     portals: HashMap<Vec<u8>, Portal>,
+    /// The client has ended COPY data that nobody asked for, or sent something else where they were asked for: no
+    /// driver does.
+    pub violated: bool,
 }
 
 /// An error: its code, and where it is in the query string.
@@ -51,6 +54,7 @@ impl Default for Peer {
             status: b'I',
             statements: HashMap::new(),
             portals: HashMap::new(),
+            violated: false,
         }
     }
 }
@@ -141,6 +145,11 @@ impl Peer {
     }
 
     fn message(&mut self, tag: u8, body: &[u8]) {
+        let data = matches!(tag, b'd' | b'c' | b'f');
+        self.violated |= match self.mode {
+            Mode::Copying(_) => !data && !matches!(tag, b'S' | b'H'),
+            _ => data,
+        };
         match (self.mode, tag) {
             (Mode::Ignoring, b'S') | (Mode::Ready, b'S') => {
                 self.mode = Mode::Ready;
@@ -182,7 +191,8 @@ impl Peer {
 
     fn query(&mut self, sql: &[u8]) {
         // One byte stays one byte, whatever the text is.
-        let text: String = sql.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }).collect();
+        let text: String =
+            sql.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }).collect();
         let places = statements(&text, false);
         if places.is_empty() {
             self.put(b'I', &[]);
@@ -240,7 +250,11 @@ impl Peer {
 
     fn refuses(&self, sql: &[u8]) -> Result<(), Failed> {
         let word = word(sql);
-        if self.status == b'E' && !word.is_empty() && !is_control(&word) { Err(Failed("25P02", 0)) } else { Ok(()) }
+        if self.status == b'E' && !word.is_empty() && !is_control(&word) {
+            Err(Failed("25P02", 0))
+        } else {
+            Ok(())
+        }
     }
 
     fn extended(&mut self, tag: u8, body: &[u8]) -> Result<(), Failed> {

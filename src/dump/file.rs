@@ -273,7 +273,12 @@ fn decompressed(bytes: Vec<u8>, path: &Path) -> Result<Vec<u8>, DumpError> {
 /// Reads an archive in directory format.
 fn directory(full: &Path, path: &Path) -> Result<Archive, DumpError> {
     let failed = |source| DumpError::Read { path: path.to_owned(), source };
-    let Ok(head) = std::fs::read(full.join(archive::TOC)) else {
+    let toc = full.join(archive::TOC);
+    let too_large = || DumpError::TooLarge { path: path.to_owned() };
+    if toc.metadata().is_ok_and(|data| data.len() > MOST) {
+        return Err(too_large());
+    }
+    let Ok(head) = std::fs::read(toc) else {
         return Err(DumpError::NoArchive { path: path.to_owned() });
     };
     let mut files = Vec::new();
@@ -285,7 +290,7 @@ fn directory(full: &Path, path: &Path) -> Result<Archive, DumpError> {
         else {
             continue;
         };
-        left = left.checked_sub(length).ok_or_else(|| DumpError::TooLarge { path: path.to_owned() })?;
+        left = left.checked_sub(length).ok_or_else(too_large)?;
         if name != archive::TOC {
             files.push((name, std::fs::read(entry.path()).map_err(failed)?));
         }
@@ -346,6 +351,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let read = || DumpFile::read(directory.path(), Path::new("dump"));
         assert!(matches!(read(), Err(DumpError::NoArchive { .. })));
+        let toc = std::fs::File::create(directory.path().join("toc.dat")).unwrap();
+        // It has no blocks: only its length says so much.
+        toc.set_len(MOST + 1).unwrap();
+        assert!(matches!(read(), Err(DumpError::TooLarge { .. })));
         std::fs::write(directory.path().join("toc.dat"), b"PGDMP").unwrap();
         let Content::Archive(archive) = read().unwrap().content else { panic!("no archive") };
         assert!(archive.directory);

@@ -11,6 +11,9 @@ use crate::identifiers::{DatabaseName, RoleName, RunNumber, WorkerName};
 use crate::runs::RunSpec;
 use crate::workers::WorkerSpec;
 
+/// Runs that are made at most of one script.
+const MOST: u32 = 10_000;
+
 impl Builder<'_> {
     /// The runs: the command line's script so many times, else those of the file; and how many are made in any case.
     pub(super) fn runs(&self) -> Result<(Vec<RunSpec>, usize), PlanError> {
@@ -34,9 +37,19 @@ impl Builder<'_> {
             Some(runs) if *runs.as_ref() == 0 => {
                 Err(self.source.at(runs.span(), "a rehearsal needs a run", format!("write {name} = 3")))
             }
+            Some(runs) if *runs.as_ref() > MOST => {
+                let help = format!("write {name} = {MOST} or less");
+                Err(self.source.at(runs.span(), "so many runs are never made", help))
+            }
             Some(runs) => Ok(Some(*runs.as_ref())),
             None => Ok(None),
         };
+        if [self.overrides.runs, self.overrides.max_runs].into_iter().flatten().any(|runs| runs > MOST) {
+            return Err(PlanError::Usage {
+                message: "so many runs are never made".to_owned(),
+                help: format!("name {MOST} or less with --runs and --max-runs"),
+            });
+        }
         let (runs, most) = (stated(&section.runs, "runs")?, stated(&section.max_runs, "max_runs")?);
         let sure = self.overrides.runs.or(runs).unwrap_or(3);
         // Whoever says on the command line how often means it so.
@@ -117,5 +130,24 @@ impl Builder<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::build::{Overrides, build};
+
+    #[test]
+    fn runs_without_measure_are_refused_in_their_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+        write("schema.sql", "CREATE TABLE t ();\n");
+        write("s.sql", "SELECT 1;\n");
+        write("thirdrun.toml", "[script]\npath = \"s.sql\"\nmax_runs = 4294967295\n");
+        let error = |overrides: &Overrides| build(overrides, directory.path()).unwrap_err();
+        assert_eq!(error(&Overrides::default()).to_string(), "thirdrun.toml:3: so many runs are never made");
+        write("thirdrun.toml", "[script]\npath = \"s.sql\"\n");
+        let many = Overrides { runs: Some(u32::MAX), ..Overrides::default() };
+        assert_eq!(error(&many).to_string(), "so many runs are never made");
     }
 }

@@ -132,9 +132,14 @@ fn boolean(truth: bool) -> &'static str {
     if truth { "true" } else { "false" }
 }
 
+/// No rehearsal waits longer; clocks cannot tell when some of the times end that could be written.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
 fn time(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|_| format!("'{text}' is no length of time; write it like \"500ms\", \"2s\" or \"1m 30s\""))
+    let time = humantime::parse_duration(text).map_err(|_| {
+        format!("'{text}' is no length of time; write it like \"500ms\", \"2s\" or \"1m 30s\"")
+    })?;
+    if time > LONGEST { Err(format!("'{text}' is longer than a week")) } else { Ok(time) }
 }
 
 fn rows(text: &str) -> Result<RowsExpected, String> {
@@ -157,5 +162,7 @@ mod tests {
         assert_eq!(time("1m 30s"), Ok(Duration::from_secs(90)));
         assert!(time("soon").unwrap_err().contains("\"500ms\""));
         assert!(time("10").is_err());
+        assert_eq!(time("7days"), Ok(LONGEST));
+        assert!(time("500000000000years").unwrap_err().contains("longer than a week"));
     }
 }
