@@ -235,7 +235,8 @@ impl DockerLauncher {
                 }
                 Err(error) if engine::is_gone(&error) => {
                     if engine::is_there(&self.docker, &container).await {
-                        let forgot = "the engine has forgotten what ran in it, as it does when it is restarted";
+                        let forgot =
+                            "the engine has forgotten what ran in it, as it does when it is restarted";
                         return Err(SandboxError::Lost(forgot.to_owned()));
                     }
                     // And with the container, of which that is the end.
