@@ -122,7 +122,7 @@ fn keeping(world: &World, backend: Backend) -> bool {
         Backend::Docker => world
             .processes()
             .iter()
-            .any(|(_, line)| line.starts_with("cp -R ") && line.contains("/tmp/thirdrun")),
+            .any(|(_, line)| line.starts_with("tar -C ") && line.contains("/clone.tar")),
         Backend::Local => {
             let sandboxes = std::fs::read_dir(world.path("/dev/shm")).into_iter().flatten().flatten();
             sandboxes.map(|entry| entry.path()).any(|path| path.join("aside/data").exists())
