@@ -11,6 +11,9 @@ use rustix::fs::{FlockOperation, flock};
 /// Clones that each backend keeps: those that were not used for the longest time make room.
 pub const MOST: usize = 20;
 
+/// How often a new entry is begun.
+const ATTEMPTS: u32 = 10;
+
 /// Overrides the cache directory.
 pub const VARIABLE: &str = "THIRDRUN_CACHE_DIR";
 
@@ -47,6 +50,33 @@ pub fn hold(entry: &Path) -> std::io::Result<InUse> {
     Ok(InUse(directory))
 }
 
+/// What the names of entries begin with that are not complete.
+const NEW: &str = "new-";
+
+/// Makes the directory of an entry that is not complete yet, which is in use for as long as the lock lives.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn begin(parent: &Path) -> std::io::Result<(tempfile::TempDir, InUse)> {
+    for _ in 0..ATTEMPTS {
+        let made = tempfile::Builder::new().prefix(NEW).tempdir_in(parent)?;
+        // Until it is locked it looks like one whose maker is dead, and somebody may be removing it.
+        if let Ok(in_use) = hold(made.path()) {
+            return Ok((made, in_use));
+        }
+    }
+    Err(std::io::ErrorKind::ResourceBusy.into())
+}
+
+/// What was never finished and whose maker is dead.
+pub fn unfinished() -> Vec<PathBuf> {
+    let abandoned = |path: &PathBuf| {
+        let directory = File::open(path);
+        directory.is_ok_and(|directory| flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok())
+    };
+    entries(&[NEW]).into_iter().map(|(path, _)| path).filter(abandoned).collect()
+}
+
 /// Removes an entry, unless somebody uses it; says whether it did.
 ///
 /// # Errors
@@ -58,7 +88,7 @@ pub fn remove(entry: &Path) -> std::io::Result<bool> {
     }
     if entry.is_dir() {
         // Half of an entry must never be found under its name.
-        let removed = entry.with_file_name(format!("new-{:016x}", rand::random::<u64>()));
+        let removed = entry.with_file_name(format!("{NEW}{:016x}", rand::random::<u64>()));
         std::fs::rename(entry, &removed)?;
         std::fs::remove_dir_all(removed)?;
     } else {
@@ -68,7 +98,7 @@ pub fn remove(entry: &Path) -> std::io::Result<bool> {
 }
 
 /// What the names of the entries begin with: clusters, clones and the locks of clones, what was never finished.
-const OURS: [&str; 3] = ["cluster-", "seed-", "new-"];
+const OURS: [&str; 3] = ["cluster-", "seed-", NEW];
 
 /// What an entry is, for people.
 pub fn kind(entry: &Path) -> &'static str {
@@ -81,10 +111,15 @@ pub fn kind(entry: &Path) -> &'static str {
     }
 }
 
+/// Whether something was last used longer ago than this. What seems to be used later than now, since the clock was set
+/// back, is as good as just used.
+pub fn is_older(used: SystemTime, age: Duration) -> bool {
+    SystemTime::now().duration_since(used).unwrap_or_default() >= age
+}
+
 /// The entries of the cache that were last used longer ago than this.
 pub fn older_than(age: Duration) -> Vec<PathBuf> {
-    let now = SystemTime::now();
-    let old = |used: &SystemTime| now.duration_since(*used).is_ok_and(|since| since >= age);
+    let old = |used: &SystemTime| is_older(*used, age);
     entries(&OURS).into_iter().filter(|(_, used)| old(used)).map(|(path, _)| path).collect()
 }
 
@@ -130,5 +165,12 @@ mod tests {
         drop(second);
         assert!(remove(&entry).unwrap());
         assert!(hold(&entry).is_err());
+    }
+
+    #[test]
+    fn an_entry_of_the_future_was_just_used() {
+        let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
+        assert!(is_older(tomorrow, Duration::ZERO));
+        assert!(!is_older(tomorrow, Duration::from_secs(1)));
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::capture::CaptureError;
+use crate::identifiers::SqlState;
 use crate::plan::PlanError;
 use crate::postgres::QueryFailure;
 use crate::programs::LaunchError;
@@ -59,6 +60,8 @@ pub struct Failure {
     chain: Vec<String>,
     /// What to type next.
     hints: Vec<String>,
+    /// Whether a connection to the sandbox was lost.
+    lost_connection: bool,
     /// The place, where the plan has it: without and with colours.
     snippet: Option<(String, String)>,
 }
@@ -75,12 +78,12 @@ impl Failure {
             }
             source = cause.source();
         }
-        Self { exit, chain, hints: Vec::new(), snippet: None }
+        Self { exit, chain, hints: Vec::new(), lost_connection: false, snippet: None }
     }
 
     /// A failure in a sentence.
     pub fn said(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, chain: vec![message.into()], hints: Vec::new(), snippet: None }
+        Self { exit, chain: vec![message.into()], hints: Vec::new(), lost_connection: false, snippet: None }
     }
 
     /// Adds what to type next.
@@ -95,6 +98,11 @@ impl Failure {
     pub fn within(mut self, what: impl Into<String>) -> Self {
         self.chain.insert(0, what.into());
         self
+    }
+
+    /// Whether a connection to the sandbox was lost: its server may have crashed.
+    pub fn lost_connection(&self) -> bool {
+        self.lost_connection
     }
 
     /// The failure and its causes in one line.
@@ -165,6 +173,7 @@ impl From<SandboxError> for Failure {
         match &error {
             SandboxError::NoPostgres { .. } => failure.hints_for(&error),
             SandboxError::Neither { docker, local, .. } => failure.hints_for(docker).hints_for(local),
+            SandboxError::Lost(_) => failure.hint(AGAIN),
             SandboxError::Docker(_) | SandboxError::Engine(_) => {
                 failure.hint("`thirdrun doctor` says what can be used here; --backend local needs no Docker")
             }
@@ -180,7 +189,10 @@ impl From<SandboxError> for Failure {
             {
                 failure.hint(NO_ROOM)
             }
-            SandboxError::Program { .. } | SandboxError::NotReady { .. } | SandboxError::Setup(_) => failure,
+            SandboxError::NotReady { .. } => failure.hint(
+                "say the same again; if it never becomes ready, `thirdrun doctor` says what can be used here",
+            ),
+            SandboxError::Program { .. } | SandboxError::Setup(_) => failure,
         }
     }
 }
@@ -236,9 +248,7 @@ impl Failure {
     fn hint_of_room(self, error: &(dyn std::error::Error + 'static)) -> Self {
         let mut cause = Some(error);
         while let Some(error) = cause {
-            let code =
-                error.downcast_ref::<tokio_postgres::Error>().map(QueryFailure::of).map(|of| of.sqlstate);
-            let code = code.or_else(|| error.downcast_ref::<QueryFailure>().map(|of| of.sqlstate.clone()));
+            let code = code_of(error);
             let io = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
             if code.is_some_and(|code| code.as_str() == DISK_FULL)
                 || io == Some(std::io::ErrorKind::StorageFull)
@@ -251,9 +261,30 @@ impl Failure {
     }
 }
 
+/// The server's code of an error, if it has one.
+fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<SqlState> {
+    if let Some(RestoreError::Statement { sqlstate, .. }) = error.downcast_ref() {
+        return Some(sqlstate.clone());
+    }
+    if let Some(failure) = error.downcast_ref::<QueryFailure>() {
+        return Some(failure.sqlstate.clone());
+    }
+    error.downcast_ref::<tokio_postgres::Error>().map(QueryFailure::of).map(|failure| failure.sqlstate)
+}
+
+/// Whether an error or one of its causes is that a connection was lost.
+fn is_of_connection(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.filter_map(code_of).any(|code| code.is_of_connection())
+}
+
 /// What to type where a sandbox has no room left.
 pub const NO_ROOM: &str = "a sandbox lies in memory (/dev/shm, in Docker 3 GB of it), or in TMPDIR where that is too \
                        small: make room there, or ask for fewer rows under [data]";
+
+/// What to type where a sandbox was lost.
+const AGAIN: &str =
+    "say the same again once `docker version` answers; `thirdrun gc` removes what may have been left";
 
 /// SQLSTATE `disk_full`.
 const DISK_FULL: &str = "53100";
@@ -268,7 +299,7 @@ impl From<SeedError> for Failure {
             SeedError::Rows(RowsError::NoSuchTable { .. }) => Exit::Usage,
             _ => Exit::Environment,
         };
-        let failure = Self::new(exit, &error);
+        let failure = Self { lost_connection: is_of_connection(&error), ..Self::new(exit, &error) };
         match &error {
             SeedError::Restore(RestoreError::Statement { detail, hint, statement, sqlstate, .. }) => {
                 let mut failure = failure;
@@ -364,6 +395,7 @@ impl From<LaunchError> for Failure {
     fn from(error: LaunchError) -> Self {
         let failure = Self::new(Exit::Environment, &error).hint_of_room(&error);
         match error.source.downcast_ref::<SandboxError>() {
+            Some(SandboxError::Engine(_) | SandboxError::Lost(_)) => failure.hint(AGAIN),
             Some(sandbox) => failure.hints_for(sandbox),
             None => failure,
         }

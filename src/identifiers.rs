@@ -88,6 +88,11 @@ impl SqlState {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it says that a connection was lost, refused or ended by the server (PostgreSQL manual, appendix A).
+    pub fn is_of_connection(&self) -> bool {
+        self.0.starts_with("08") || self.0.starts_with("57P")
+    }
 }
 
 impl fmt::Display for SqlState {

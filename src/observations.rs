@@ -134,6 +134,13 @@ impl WorkerObservation {
     pub fn works(&self) -> bool {
         self.new_session.ok() && self.existing_session.as_ref().is_none_or(Probe::ok)
     }
+
+    /// Whether a connection was lost or refused on which it was to work.
+    pub fn lost_connection(&self) -> bool {
+        let probes = self.existing_session.iter().chain([&self.new_session]);
+        let mut codes = probes.filter_map(|probe| probe.failure.as_ref()?.sqlstate.as_ref());
+        codes.any(SqlState::is_of_connection)
+    }
 }
 
 /// The iterations of one worker around one script.

@@ -351,6 +351,18 @@ impl Sandbox {
         }
     }
 
+    /// Fails when the server is lost by nothing that a script could do: its engine does not answer, or has no such
+    /// container any more.
+    ///
+    /// # Errors
+    /// When it is.
+    pub async fn reached(&self) -> Result<(), SandboxError> {
+        match &self.backend {
+            Backend::Local(_) => Ok(()),
+            Backend::Docker(server) => server.reached().await,
+        }
+    }
+
     /// The end of the server's log, if the server is gone.
     pub async fn log_if_gone(&self) -> Option<String> {
         if self.backend.alive().await { None } else { Some(self.backend.log_tail().await) }

@@ -40,6 +40,9 @@ pub async fn run(args: &GcArgs) -> Result<Exit, Failure> {
     for directory in &dead.directories {
         anstream::println!("{verb} {}", directory.display());
     }
+    for entry in &dead.unfinished {
+        anstream::println!("{verb} {} {}", cache::kind(entry), entry.display());
+    }
     for (name, removed) in &old {
         let verb = if *removed { verb } else { "kept, since it is in use," };
         anstream::println!("{verb} {name}");

@@ -1,8 +1,10 @@
 //! From a plan to a sandbox that has the clone: made of the dumps, or started from one that was kept.
 
+use std::time::Duration;
+
 use crate::dump::{Content, DumpFile, PlainDump};
 use crate::failure::{Exit, Failure, NO_ROOM};
-use crate::observations::CloneFacts;
+use crate::observations::{CloneFacts, WorkerObservation};
 use crate::plan::Plan;
 use crate::programs::Place;
 use crate::progress::{Phase, Progress};
@@ -136,10 +138,52 @@ fn first_with_rows(contents: &str) -> Option<String> {
     })
 }
 
+/// Fails if the server is gone, or was not there for a while: workers that did not work then say nothing of themselves.
+pub(super) async fn lost(
+    baseline: &[WorkerObservation],
+    sandbox: &Sandbox,
+    scope: &Scope,
+) -> Result<(), Failure> {
+    if !baseline.iter().any(WorkerObservation::lost_connection) {
+        return Ok(());
+    }
+    written(sandbox).await;
+    sandbox.reached().await?;
+    if sandbox.log_if_gone().await.is_none() && sandbox.crash().await.is_none() {
+        return Ok(());
+    }
+    let lost = "the sandbox's server was lost before the first run, while the workers proved that they work";
+    Err(with_log(Failure::said(Exit::Environment, lost), sandbox, scope).await)
+}
+
+/// Waits until a server that has lost a process has written so, and has recovered or is gone: who had a session hears
+/// of it first.
+async fn written(sandbox: &Sandbox) {
+    let begun = tokio::time::Instant::now();
+    while sandbox.crash().await.is_none()
+        && sandbox.log_if_gone().await.is_none()
+        && begun.elapsed() < WRITTEN
+    {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    sandbox.settle().await;
+}
+
 /// A failure while the server is gone, or has lost a process, is explained by the server's log.
 async fn with_log(failure: Failure, sandbox: &Sandbox, scope: &Scope) -> Failure {
+    if failure.lost_connection() {
+        written(sandbox).await;
+    }
+    if let Err(lost) = sandbox.reached().await {
+        return lost.into();
+    }
     if let Some(log) = sandbox.log_if_gone().await {
-        return failure.hint(format!("the server itself has ended; the end of its log:\n{log}"));
+        let ended = format!("the server itself has ended; the end of its log:\n{log}");
+        return failure.hint(ended).hint(if log.contains("No space left on device") {
+            NO_ROOM
+        } else {
+            ENDED
+        });
     }
     // A server whose disk is full cannot even write so into its log.
     if scope.is_full() {
@@ -156,6 +200,12 @@ async fn with_log(failure: Failure, sandbox: &Sandbox, scope: &Scope) -> Failure
         None => failure,
     }
 }
+
+/// How long a server that has lost a process may take to write so.
+const WRITTEN: Duration = Duration::from_secs(10);
+/// What to type where a server has ended.
+const ENDED: &str =
+    "say the same again; if the server ends each time, its log or the kernel's (`dmesg`) says why";
 
 #[cfg(test)]
 mod tests {

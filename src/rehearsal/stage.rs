@@ -90,6 +90,9 @@ impl<'a> Stage<'a> {
         // Workers that have a session have not moved anything yet.
         let ((), resting) = tokio::join!(crew.start_for(RunNumber(1)), resting);
         let baseline = crew.baseline().await;
+        if !baseline.iter().all(WorkerObservation::works) {
+            clone::lost(&baseline, &sandbox, scope).await?;
+        }
         let arrivals = Arrivals::new(sandbox.server(), &names(plan))
             .await
             .map_err(|failure| Failure::new(Exit::Environment, &failure))?;
@@ -166,6 +169,12 @@ impl<'a> Stage<'a> {
         }
         progress.phase(&Phase::After { run: spec.number, of });
         let workers = self.crew.end_shift(shift).await?;
+        if !workers.iter().all(WorkerObservation::works) {
+            // The server may be ending at this moment: who had a session hears of it first.
+            self.sandbox.settle().await;
+        }
+        // No script can bring that about, and nothing can be told of this one.
+        self.sandbox.reached().await?;
         // What it left in the background may have gone on to send statements until now.
         let recording = match &self.tap {
             Some(tap) => {

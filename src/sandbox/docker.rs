@@ -336,6 +336,11 @@ impl DockerServer {
         Ok(())
     }
 
+    /// Fails when the engine does not answer, or has no such container any more.
+    pub(super) async fn reached(&self) -> Result<(), SandboxError> {
+        engine::knows(&self.docker, &self.container).await
+    }
+
     /// Whether the container still runs.
     pub(super) async fn alive(&self) -> bool {
         engine::is_running(&self.docker, &self.container).await

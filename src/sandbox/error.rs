@@ -52,6 +52,9 @@ pub enum SandboxError {
     /// Docker's engine refused, or does not answer.
     #[error("the Docker backend cannot be used")]
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What a sandbox has in Docker was taken away from outside while it was in use.
+    #[error("Docker has lost the sandbox while it was in use: {0}")]
+    Lost(String),
     /// Docker's engine runs where the sandbox's directory is not.
     #[error("Docker's engine does not see {}: it runs on another machine, or thirdrun in a container", directory.display())]
     Elsewhere {

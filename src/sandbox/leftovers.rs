@@ -1,7 +1,8 @@
 //! Removing what sandboxes leave on this machine: of one that ends, and of those whose thirdrun died.
 //!
 //! A process belongs to a sandbox when its environment, command line or network namespace says so; a
-//! directory belongs to a dead sandbox when nobody holds its lock. Nothing else is ever touched.
+//! directory belongs to a dead sandbox, or is a clone that was never finished, when nobody holds its lock. Nothing else
+//! is ever touched.
 
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,6 +15,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use super::docker::engine;
 use super::scope::{LOCK, PREFIX, bases};
+use crate::cache;
 
 /// The file in which a sandbox notes its network namespace.
 pub(super) const NAMESPACE: &str = "netns";
@@ -32,6 +34,8 @@ pub struct Dead {
     pub containers: Vec<String>,
     /// Networks, where an engine answers.
     pub networks: Vec<String>,
+    /// Clones and clusters in the cache that were never finished.
+    pub unfinished: Vec<PathBuf>,
 }
 
 /// Finds what dead sandboxes have left.
@@ -40,7 +44,7 @@ pub async fn find_dead(docker: Option<&Docker>) -> Dead {
         Some(docker) => engine::find_dead(docker).await,
         None => Default::default(),
     };
-    Dead { directories: dead_directories(), containers, networks }
+    Dead { directories: dead_directories(), containers, networks, unfinished: cache::unfinished() }
 }
 
 /// Removes what dead sandboxes have left: their directories and, in this engine, their containers and
@@ -52,11 +56,16 @@ pub async fn remove_dead(docker: Option<&Docker>) -> Dead {
         None => Default::default(),
     };
     let directories = dead_directories();
-    let gone = directories.clone();
+    let unfinished = cache::unfinished();
+    let (gone, dropped) = (directories.clone(), unfinished.clone());
+    let removal = move || {
+        gone.iter().for_each(|directory| remove_sandbox(directory));
+        // One that cannot be removed is found the next time.
+        dropped.iter().for_each(|entry| drop(cache::remove(entry)));
+    };
     // Its only error is a panic; what is left then is found the next time.
-    let _ = tokio::task::spawn_blocking(move || gone.iter().for_each(|directory| remove_sandbox(directory)))
-        .await;
-    Dead { directories, containers, networks }
+    let _ = tokio::task::spawn_blocking(removal).await;
+    Dead { directories, containers, networks, unfinished }
 }
 
 fn dead_directories() -> Vec<PathBuf> {
@@ -75,13 +84,24 @@ fn sandboxes() -> Vec<PathBuf> {
                 .file_name()
                 .to_string_lossy()
                 .strip_prefix(PREFIX)
-                .is_some_and(|id| id.len() == 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
+                .is_some_and(|id| is_id(id.as_bytes()));
             if named && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 found.push(entry.path());
             }
         }
     }
     found
+}
+
+fn is_id(text: &[u8]) -> bool {
+    text.len() == 8 && text.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Whether a command line or an environment has the path of a sandbox in it.
+fn names_a_sandbox(text: &[u8]) -> bool {
+    let begins = format!("/{PREFIX}");
+    let at = text.windows(begins.len()).enumerate().filter(|(_, window)| *window == begins.as_bytes());
+    at.map(|(at, _)| at + begins.len()).any(|at| text.get(at..at + 8).is_some_and(is_id))
 }
 
 /// Whether nobody holds the lock. A directory without a lock file that we may open is not ours.
@@ -131,14 +151,16 @@ fn reap(pid: Pid) {
 }
 
 /// The processes that belong to a sandbox: those in its network namespace, and those whose command
-/// line or environment names its directory. Zombies have neither any more.
+/// line or environment names its directory. Zombies have neither any more. The number of a namespace that is gone is
+/// given to another one: where a process in it names another sandbox, it is that one's.
 fn processes_of(directory: &Path, namespace: Option<&str>) -> Vec<Pid> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
     let needle = directory.to_string_lossy().into_owned().into_bytes();
     let own_namespace = std::fs::read_link("/proc/self/ns/net").ok();
-    let mut found = Vec::new();
+    let (mut naming, mut within) = (Vec::new(), Vec::new());
+    let mut is_of_another = false;
     for entry in entries.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
@@ -147,22 +169,40 @@ fn processes_of(directory: &Path, namespace: Option<&str>) -> Vec<Pid> {
             continue;
         }
         let path = entry.path();
-        let names_it = ["environ", "cmdline"].iter().any(|file| {
-            std::fs::read(path.join(file))
-                .is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
-        });
+        let texts = ["environ", "cmdline"].map(|file| std::fs::read(path.join(file)).unwrap_or_default());
+        let has = |needle: &[u8]| {
+            texts.iter().any(|text| text.windows(needle.len()).any(|window| window == needle))
+        };
+        let names_it = has(&needle);
         let inside = namespace.is_some_and(|namespace| {
             std::fs::read_link(path.join("ns/net"))
                 .is_ok_and(|link| link.as_os_str() == namespace && Some(&link) != own_namespace.as_ref())
         });
         // A thirdrun that was told to look at this very directory is not part of it.
         let is_thirdrun = std::fs::read_link(path.join("exe")).ok() == std::env::current_exe().ok();
-        if (names_it || inside)
-            && !is_thirdrun
-            && let Some(pid) = Pid::from_raw(pid)
-        {
-            found.push(pid);
+        is_of_another |= inside && !names_it && texts.iter().any(|text| names_a_sandbox(text));
+        if !is_thirdrun && let Some(pid) = Pid::from_raw(pid) {
+            if names_it {
+                naming.push(pid);
+            } else if inside {
+                within.push(pid);
+            }
         }
     }
-    found
+    if !is_of_another {
+        naming.append(&mut within);
+    }
+    naming
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sandbox_is_known_by_its_path() {
+        assert!(names_a_sandbox(b"postgres\0-D\0/dev/shm/thirdrun-0123abcd/data"));
+        assert!(names_a_sandbox(b"/opt/thirdrun-tools/x\0PGPASSFILE=/tmp/thirdrun-0123abcd"));
+        assert!(!names_a_sandbox(b"/opt/thirdrun-tools/x\0/dev/shm/thirdrun-0123"));
+    }
 }

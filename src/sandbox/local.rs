@@ -450,6 +450,7 @@ fn start_postgres(
         Confinement {
             user: scope.user(),
             own_network: confined,
+            own_memory: true,
             layers,
             // A superuser's script runs programs as the server does (PostgreSQL manual, COPY).
             shield: Some(shelter.shield(directory, &[&data, &socket], &[&installation.bin])?),

@@ -1,7 +1,7 @@
 //! Which statement broke a worker, as far as replays have shown, and which replays would tell more.
 
 use crate::identifiers::{RunNumber, WorkerName};
-use crate::observations::{Edit, Experiment, LockWait, Rehearsal, RunObservation};
+use crate::observations::{Edit, Experiment, LockWait, Rehearsal, RunObservation, WorkerObservation};
 
 use super::search::{Proof, Search, search, suspects};
 
@@ -49,7 +49,21 @@ fn searched(rehearsal: &Rehearsal, worker: &WorkerName, run: RunNumber) -> Searc
         let replay = same.next()?;
         replay.workers.iter().find(|one| one.name == *worker).map(super::WorkerObservation::works)
     };
+    if may_be_of_another(seen, worker) {
+        match works(&Edit::Whole) {
+            None => return Search::Ask(vec![Edit::Whole]),
+            Some(true) => return Search::NotFound,
+            Some(false) => {}
+        }
+    }
     search(&suspects(&seen.result.statements), works)
+}
+
+/// Whether a run was the end of the server, or a worker lost its connection: something else than the script may have
+/// brought that about, and only what happens again is the script's doing.
+fn may_be_of_another(run: &RunObservation, worker: &WorkerName) -> bool {
+    let mut of_worker = run.workers.iter().filter(|one| one.name == *worker);
+    run.server_gone.is_some() || of_worker.any(WorkerObservation::lost_connection)
 }
 
 /// What a worker waited for while a run's script was at work, if it waited for one of its statements: the longest

@@ -15,6 +15,7 @@ mod demo;
 mod doctor;
 mod drift;
 mod dumps;
+mod faults;
 mod formats;
 mod hazards;
 mod hostile;
@@ -124,8 +125,10 @@ fn main() -> std::process::ExitCode {
         }
     }
     trials.extend(hostile::trials(&machine));
+    trials.extend(faults::trials(&machine, &arguments));
     let conclusion = libtest_mimic::run(&arguments, trials);
     eprintln!("{}", hostile::counts());
+    faults::end();
     let left: Vec<_> = support::leftovers().into_iter().filter(|one| !before.contains(one)).collect();
     if !left.is_empty() {
         eprintln!("left behind by these tests: {left:?}");

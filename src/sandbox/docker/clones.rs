@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt as _;
 use super::super::kept::{self, Claim, Key};
 use super::super::{SandboxError, SandboxPlan, Scope};
 use super::{engine, packages};
-use crate::cache::MOST;
+use crate::cache::{MOST, is_older};
 
 /// The images of clones, without their tag, which is the key.
 const IMAGE: &str = "thirdrun-seed";
@@ -182,7 +182,6 @@ async fn remove(docker: &Docker, kept: &Kept) -> bool {
 /// Removes the clones, and the images with packages, that were last used longer ago than this.
 pub async fn remove_older(docker: &Docker, age: Duration, dry_run: bool) -> Vec<Old> {
     let mut removed = Vec::new();
-    let now = SystemTime::now();
     // Clones first: they are made of the images with packages. Each has the labels of what it is made of.
     let mut images: Vec<_> = all(docker, SEED).await.into_iter().map(|kept| (kept, false)).collect();
     for kept in all(docker, packages::LABEL).await {
@@ -191,7 +190,7 @@ pub async fn remove_older(docker: &Docker, age: Duration, dry_run: bool) -> Vec<
         }
     }
     for (kept, packages) in images {
-        if now.duration_since(kept.used).is_ok_and(|since| since >= age) {
+        if is_older(kept.used, age) {
             let gone = dry_run || remove(docker, &kept).await;
             removed.push(Old { name: kept.name, packages, gone });
         }

@@ -8,7 +8,8 @@ use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bollard::models::{
-    ContainerCreateBody, ContainerSummary, Mount, MountType, Network, NetworkCreateRequest,
+    ContainerCreateBody, ContainerStateStatusEnum, ContainerSummary, Mount, MountType, Network,
+    NetworkCreateRequest,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
@@ -242,6 +243,30 @@ pub(super) async fn is_running(docker: &Docker, container: &str) -> bool {
     inspected.is_ok_and(|inspected| inspected.state.and_then(|state| state.running).unwrap_or_default())
 }
 
+/// Whether an error says that something is not there.
+pub(super) fn is_gone(error: &bollard::errors::Error) -> bool {
+    matches!(error, bollard::errors::Error::DockerResponseServerError { status_code: 404, .. })
+}
+
+/// Fails when the engine does not answer, or has no such container any more.
+pub(super) async fn knows(docker: &Docker, container: &str) -> Result<(), SandboxError> {
+    let removed = || SandboxError::Lost("somebody has removed its container".to_owned());
+    match docker.inspect_container(container, None).await {
+        Ok(inspected) => {
+            let status = inspected.state.and_then(|state| state.status);
+            let going = [ContainerStateStatusEnum::REMOVING, ContainerStateStatusEnum::DEAD];
+            if status.is_some_and(|status| going.contains(&status)) { Err(removed()) } else { Ok(()) }
+        }
+        Err(error) if is_gone(&error) => Err(removed()),
+        Err(error) => Err(SandboxError::Lost(format!("the engine does not answer: {error}"))),
+    }
+}
+
+/// Whether the engine has a container, whether it runs or not.
+pub(super) async fn is_there(docker: &Docker, container: &str) -> bool {
+    docker.inspect_container(container, None).await.is_ok()
+}
+
 /// The number of a container's first process, as this machine knows it.
 pub(super) async fn process(docker: &Docker, container: &str) -> Option<u32> {
     let inspected = docker.inspect_container(container, None).await.ok()?;
@@ -352,7 +377,7 @@ pub(super) async fn remove_one(docker: &Docker, id: &str) {
         match docker.remove_container(id, Some(options)).await {
             Ok(()) => return,
             // It is gone already, which is what was wanted.
-            Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => return,
+            Err(error) if is_gone(&error) => return,
             Err(_) => tokio::time::sleep(REMOVAL_PAUSE).await,
         }
     }

@@ -32,6 +32,8 @@ const DIRECTORY: &str = "/rehearsal";
 const PASSFILE: &str = "pgpass";
 /// Its `HOME`.
 const HOME: &str = "/home/thirdrun";
+/// The exit status of what SIGKILL has ended, as a shell tells it.
+const KILLED: i32 = 128 + 9;
 /// How long the streams of a program that was killed may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
@@ -227,10 +229,21 @@ impl DockerLauncher {
             _ if timed_out => Ending::TimedOut,
             Some(status) => Ending::Exited(status),
             // The shell around the program was ended with it.
-            None => {
-                let inspected = self.docker.inspect_exec(&exec.id).await.map_err(failed)?;
-                Ending::Exited(inspected.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1))
-            }
+            None => match self.docker.inspect_exec(&exec.id).await {
+                Ok(seen) => {
+                    Ending::Exited(seen.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1))
+                }
+                Err(error) if engine::is_gone(&error) => {
+                    if engine::is_there(&self.docker, &container).await {
+                        let forgot =
+                            "the engine has forgotten what ran in it, as it does when it is restarted";
+                        return Err(SandboxError::Lost(forgot.to_owned()));
+                    }
+                    // And with the container, of which that is the end.
+                    Ending::Exited(KILLED)
+                }
+                Err(error) => return Err(failed(error)),
+            },
         };
         let mut output = std::mem::take(&mut *captured.lock().unwrap_or_else(PoisonError::into_inner));
         output.finish();

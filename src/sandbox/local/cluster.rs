@@ -28,8 +28,6 @@ const PASSWORD: &str = "password";
 const NOTE: &str = "note";
 /// A cluster that was set aside, in the sandbox's directory.
 const ASIDE: &str = "aside";
-/// What the names of entries begin with that are not complete.
-const NEW: &str = "new-";
 /// The layer of an overlay that takes the changes, in the sandbox's directory.
 const UPPER: &str = "upper";
 
@@ -183,7 +181,7 @@ fn keep(
         return Ok(());
     };
     cache::make_directory(parent)?;
-    let made = tempfile::Builder::new().prefix(NEW).tempdir_in(parent)?;
+    let (made, _in_use) = cache::begin(parent)?;
     copy(data, &made.path().join(DATA), user)?;
     let mut file =
         fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(made.path().join(PASSWORD))?;
@@ -276,7 +274,8 @@ pub(super) async fn program(
     scope: &Scope,
 ) -> Result<Vec<u8>, SandboxError> {
     command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8").current_dir(scope.directory());
-    confine::apply(&mut command, Confinement { user: scope.user(), ..Confinement::default() });
+    let confinement = Confinement { user: scope.user(), own_memory: true, ..Confinement::default() };
+    confine::apply(&mut command, confinement);
     let mut command = tokio::process::Command::from(command);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let failed = |error| SandboxError::io(format!("cannot start {name}"))(error);

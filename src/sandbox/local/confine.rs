@@ -19,6 +19,9 @@ pub(super) struct Confinement {
     pub user: Option<Unprivileged>,
     /// It gets a network namespace of its own, with nothing but loopback.
     pub own_network: bool,
+    /// It gets System V shared memory of its own, where the kernel allows that. A server that is killed cannot
+    /// remove its segment; so it goes with the last of its processes.
+    pub own_memory: bool,
     /// It sees these layers as one directory, and nobody else does.
     pub layers: Option<Layers>,
     /// What it sees of this machine's files, and where it may write; none: as its user.
@@ -137,6 +140,10 @@ mod linux {
             shield::close_at_exec();
             self.join_network()?;
             self.make_namespaces()?;
+            if self.confinement.own_memory {
+                // SAFETY: unshare takes flags only. Where it is refused, what is left of a killed server stays.
+                let _ = unsafe { libc::unshare(libc::CLONE_NEWIPC) };
+            }
             if let Some(user) = self.confinement.user {
                 become_user(user.uid, user.gid, self.confinement.reads_everything)?;
             }
