@@ -5,15 +5,26 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, WaitOptions, waitpid};
 
+/// Whether every child that this process did not start by way of this module is an inherited one.
+static INHERITS: AtomicBool = AtomicBool::new(false);
 /// Those that this process started.
 static STARTED: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
 fn started() -> MutexGuard<'static, BTreeSet<u32>> {
     STARTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on what programs leave behind become children of this process, which ends them and takes leave of them: in a
+/// container nobody else might. For a process that starts no child but by way of this module.
+pub fn inherit() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    INHERITS.store(true, Ordering::Relaxed);
 }
 
 /// Starts a child, for which the caller waits.
@@ -41,11 +52,18 @@ pub fn spawn_async(command: &mut tokio::process::Command) -> io::Result<tokio::p
 
 /// Takes leave of the inherited ones that have ended.
 pub fn take_leave() {
+    if INHERITS.load(Ordering::Relaxed) {
+        take_leave_of(|_| true);
+    }
+}
+
+/// Of those that are wanted.
+fn take_leave_of(wanted: impl Fn(u32) -> bool) {
     let mut started = started();
     let now = children();
     // Somebody has waited for them, and their numbers may be given to others.
     started.retain(|own| now.contains(own));
-    for inherited in now.difference(&started) {
+    for inherited in now.difference(&started).filter(|pid| wanted(**pid)) {
         if let Some(pid) = i32::try_from(*inherited).ok().and_then(Pid::from_raw) {
             // One that has not ended is left alone.
             let _ = waitpid(Some(pid), WaitOptions::NOHANG);
@@ -80,12 +98,12 @@ mod tests {
         let orphan: u32 = String::from_utf8(orphan.stdout).unwrap().trim().parse().unwrap();
         let begun = std::time::Instant::now();
         while children().contains(&orphan) && begun.elapsed().as_secs() < 60 {
-            take_leave();
+            take_leave_of(|pid| pid == orphan || pid == shell.id());
             std::thread::yield_now();
         }
         assert!(!children().contains(&orphan));
         shell.kill().unwrap();
-        take_leave();
+        take_leave_of(|pid| pid == shell.id());
         // Still there to be waited for by whoever started it.
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&shell.wait().unwrap()), Some(9));
     }

@@ -12,6 +12,7 @@ mod outputs;
 pub mod report;
 mod several;
 
+use crate::children;
 use crate::cli::{Cli, Colours, Command};
 use crate::failure::{Exit, Failure};
 
@@ -23,6 +24,7 @@ pub fn run(cli: Cli) -> Exit {
         Colours::Never => anstream::ColorChoice::Never,
     };
     choice.write_global();
+    children::inherit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return shown(&Failure::new(Exit::Environment, &error)),

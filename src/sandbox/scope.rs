@@ -66,10 +66,6 @@ impl Scope {
     /// # Errors
     /// When no directory can be made.
     pub fn create() -> Result<Self, SandboxError> {
-        // Processes that a script leaves behind become children of this process, which ends them and
-        // takes leave of them: in a container nobody else might.
-        #[cfg(target_os = "linux")]
-        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
         let user = unprivileged_user();
         let id = SessionId::random();
         let directory = base().join(format!("{PREFIX}{id}"));
