@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use thirdrun::dump::{self, ItemKind, TokenKind};
+use thirdrun::dump::{self, ItemKind};
 use thirdrun::fuzzing;
 
 /// The script is read from a file, as psql reads it.
@@ -101,7 +101,8 @@ fn query(text: &str, escapes: bool) {
         // The last one may have no end.
         if number + 1 < places.len() {
             assert!(!statement.is_empty());
-            assert_eq!(dump::statements(statement, escapes), [0..statement.len()], "{statement:?}");
+            let again = dump::statements(statement, escapes);
+            assert!(again.len() == 1 && again.first() == Some(&(0..statement.len())), "{statement:?}");
         }
     }
 }
@@ -127,16 +128,9 @@ fn masks(text: &str) {
     assert_eq!(fuzzing::masked_statement(&masked), masked, "masked twice is not masked once");
     fuzzing::masked_dump(text);
     let parametrised = fuzzing::parametrised(text);
-    let constants = |text: &str| {
-        let tokens = dump::tokens(text);
-        tokens.iter().any(|token| token.kind == TokenKind::Text)
-    };
-    if !text.trim_start().get(..3).is_some_and(|word| word.eq_ignore_ascii_case("set")) {
-        assert!(
-            !constants(&parametrised) || parametrised.to_ascii_lowercase().starts_with("set"),
-            "{parametrised}"
-        );
-    }
+    // A quotation mark begins a constant, but in a quoted name. Settings of the server's own stay as they are.
+    let sets = dump::words(text).first().is_some_and(|word| word.is("set"));
+    assert!(sets || text.contains('"') || !parametrised.contains('\''), "{parametrised}");
     fuzzing::without(text, &[("public", "t"), ("-", "EXTENSION x")]);
     let _ = thirdrun::capture::Conninfo::parse(text).map(|known| known.shown());
 

@@ -119,7 +119,10 @@ impl Wrap {
 
     /// Whether a message of the client may go on now.
     pub(super) fn takes(&self, tag: u8) -> bool {
-        self.step == Step::Open && (matches!(tag, b'd' | b'c' | b'f') || (self.extended && !self.synced))
+        // What a server that reads COPY data ignores must not stand in the way of the data.
+        let ignored = self.copying && matches!(tag, b'S' | b'H');
+        self.step == Step::Open
+            && (matches!(tag, b'd' | b'c' | b'f') || (self.extended && (!self.synced || ignored)))
     }
 
     /// The client being gone is no reason to end before it has ended.

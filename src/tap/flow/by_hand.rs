@@ -136,3 +136,57 @@ fn take(outbox: &mut crate::tap::buffer::Buffer, into: &mut Vec<u8>) {
     let all = outbox.len();
     outbox.consume(all);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+    use crate::tap::frames::put;
+    use crate::tap::{At, Boundary};
+
+    struct Passes;
+
+    impl Boundary for Passes {
+        fn reached(&self, _: At) -> BoxFuture<'_, Next> {
+            Box::pin(std::future::ready(Next::Go))
+        }
+    }
+
+    fn messages(all: &[(u8, &[u8])]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        all.iter().for_each(|(tag, body)| put(&mut bytes, *tag, &[body]));
+        bytes
+    }
+
+    #[test]
+    fn copy_data_come_behind_a_sync_that_the_server_ignores() {
+        let by_hand = ByHand::new().unwrap();
+        let orders = Orders { boundary: Some(Arc::new(Passes)), hold: true, ..Orders::default() };
+        let mut talk = by_hand.begin(orders).unwrap();
+        talk.client(b"\0\0\0\x10\0\x03\0\0user\0u\0\0");
+        talk.server(&messages(&[(b'R', &[0; 4]), (b'Z', b"I")]));
+        let copy: &[u8] = b"\0COPY t FROM STDIN\0\0\0";
+        talk.client(&messages(&[(b'P', copy), (b'B', &[0; 8]), (b'E', &[0; 5]), (b'S', b"")]));
+        // Its own BEGIN, and then the client's batch.
+        let begun: [(u8, &[u8]); 8] = [
+            (b'3', b""),
+            (b'3', b""),
+            (b'1', b""),
+            (b'2', b""),
+            (b'C', b"BEGIN\0"),
+            (b'3', b""),
+            (b'3', b""),
+            (b'Z', b"T"),
+        ];
+        talk.server(&messages(&begun));
+        talk.server(&messages(&[(b'1', b""), (b'2', b""), (b'G', &[0; 3])]));
+        talk.for_server();
+        let rest = messages(&[(b'S', b""), (b'd', b"1\n"), (b'c', b""), (b'S', b"")]);
+        talk.client(&rest);
+        assert_eq!(talk.for_server(), rest);
+        talk.end();
+    }
+}
