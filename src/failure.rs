@@ -100,6 +100,12 @@ impl Failure {
         self
     }
 
+    /// A failure of something that was asked of the sandbox's server.
+    pub fn of_query(failure: &QueryFailure) -> Self {
+        let lost_connection = failure.sqlstate.is_of_connection();
+        Self { lost_connection, ..Self::new(Exit::Environment, failure) }
+    }
+
     /// Whether a connection to the sandbox was lost: its server may have crashed.
     pub fn lost_connection(&self) -> bool {
         self.lost_connection
