@@ -100,6 +100,12 @@ impl Failure {
         self
     }
 
+    /// A failure of something that was asked of the sandbox's server.
+    pub fn of_query(failure: &QueryFailure) -> Self {
+        let lost_connection = failure.sqlstate.is_of_connection();
+        Self { lost_connection, ..Self::new(Exit::Environment, failure) }
+    }
+
     /// Whether a connection to the sandbox was lost: its server may have crashed.
     pub fn lost_connection(&self) -> bool {
         self.lost_connection
@@ -263,9 +269,6 @@ impl Failure {
 
 /// The server's code of an error, if it has one.
 fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<SqlState> {
-    if let Some(RestoreError::Statement { sqlstate, .. }) = error.downcast_ref() {
-        return Some(sqlstate.clone());
-    }
     if let Some(failure) = error.downcast_ref::<QueryFailure>() {
         return Some(failure.sqlstate.clone());
     }
@@ -299,7 +302,12 @@ impl From<SeedError> for Failure {
             SeedError::Rows(RowsError::NoSuchTable { .. }) => Exit::Usage,
             _ => Exit::Environment,
         };
-        let failure = Self { lost_connection: is_of_connection(&error), ..Self::new(exit, &error) };
+        let lost_connection = match &error {
+            // It is shown as the error itself, and is none of its causes.
+            SeedError::Restore(RestoreError::Statement { sqlstate, .. }) => sqlstate.is_of_connection(),
+            error => is_of_connection(error),
+        };
+        let failure = Self { lost_connection, ..Self::new(exit, &error) };
         match &error {
             SeedError::Restore(RestoreError::Statement { detail, hint, statement, sqlstate, .. }) => {
                 let mut failure = failure;

@@ -128,6 +128,13 @@ impl Backend {
         }
     }
 
+    async fn reached(&self) -> Result<(), SandboxError> {
+        match self {
+            Self::Local(_) => Ok(()),
+            Self::Docker(server) => server.reached().await,
+        }
+    }
+
     async fn log_tail(&self) -> String {
         match self {
             Self::Local(server) => server.log_tail(),
@@ -173,6 +180,7 @@ impl Sandbox {
         let session = match ready {
             Ok(session) => session,
             Err(source) => {
+                backend.reached().await?;
                 return Err(SandboxError::NotReady { source, log: backend.log_tail().await });
             }
         };
@@ -248,6 +256,7 @@ impl Sandbox {
             let session = match ready {
                 Ok(session) => session,
                 Err(source) => {
+                    self.backend.reached().await?;
                     return Err(SandboxError::NotReady { source, log: self.backend.log_tail().await });
                 }
             };
@@ -357,10 +366,7 @@ impl Sandbox {
     /// # Errors
     /// When it is.
     pub async fn reached(&self) -> Result<(), SandboxError> {
-        match &self.backend {
-            Backend::Local(_) => Ok(()),
-            Backend::Docker(server) => server.reached().await,
-        }
+        self.backend.reached().await
     }
 
     /// The end of the server's log, if the server is gone.

@@ -170,7 +170,7 @@ async fn written(sandbox: &Sandbox) {
 }
 
 /// A failure while the server is gone, or has lost a process, is explained by the server's log.
-async fn with_log(failure: Failure, sandbox: &Sandbox, scope: &Scope) -> Failure {
+pub(super) async fn with_log(failure: Failure, sandbox: &Sandbox, scope: &Scope) -> Failure {
     if failure.lost_connection() {
         written(sandbox).await;
     }

@@ -93,9 +93,10 @@ impl<'a> Stage<'a> {
         if !baseline.iter().all(WorkerObservation::works) {
             clone::lost(&baseline, &sandbox, scope).await?;
         }
-        let arrivals = Arrivals::new(sandbox.server(), &names(plan))
-            .await
-            .map_err(|failure| Failure::new(Exit::Environment, &failure))?;
+        let arrivals = match Arrivals::new(sandbox.server(), &names(plan)).await {
+            Ok(arrivals) => arrivals,
+            Err(failure) => return Err(clone::with_log(Failure::of_query(&failure), &sandbox, scope).await),
+        };
         let tap = sandbox.tap().await?;
         sandbox.kept().await;
         let stage = Stage { plan, sandbox, crew, arrivals, tap, logins: logins.logins };

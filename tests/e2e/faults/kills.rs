@@ -33,12 +33,14 @@ const ARGUMENTS: [&str; 5] = ["s.sql", "--runs", "1", "--hazards", "none"];
 pub fn kill_9(backend: Backend) -> Result<(), Failed> {
     within(backend, |world| {
         let before = world.things()?;
-        let mut whole = Duration::ZERO;
+        let mut measured = Vec::new();
         for _ in 0..3 {
             let (site, begun) = (site(world)?, Instant::now());
             site.check(backend, &ARGUMENTS).expect(1, &[])?;
-            whole = whole.max(begun.elapsed());
+            measured.push(begun.elapsed());
         }
+        measured.sort_unstable();
+        let whole = measured[1];
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(SEED);
         let (mut leaving, mut ended, mut again) = (0, 0, 0);
         let mut kinds = BTreeMap::<&str, u32>::new();
@@ -111,6 +113,7 @@ fn kind(thing: &str) -> &'static str {
         _ if thing.contains("/new-") => "a half-made clone",
         _ if thing.starts_with("System V") => "shared memory",
         _ if thing.starts_with("image/") || thing.starts_with("containers ") => "layers",
+        _ if thing.starts_with("mount ") => "mounts",
         _ => "other things",
     }
 }

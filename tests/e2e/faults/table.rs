@@ -99,7 +99,7 @@ const FAULTS: &[Fault] = &[
     docker(ServerContainerKilled, Run, &[1], IN_RUN),
     docker(ServerContainerKilled, After, &[1], AFTER),
     docker(ServerContainerKilled, Replay, &[1], CAUSE),
-    docker(ServerContainerRemoved, Starting, &[4], UNREADY),
+    docker(ServerContainerRemoved, Starting, &[4], REMOVED),
     docker(ServerContainerRemoved, Schema, &[4], REMOVED),
     docker(ServerContainerRemoved, Keeping, &[4], REMOVED),
     docker(ServerContainerRemoved, Baseline, &[4], REMOVED),
