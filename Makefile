@@ -1,6 +1,8 @@
 # Everything that a newcomer types. `make` alone lists it.
 
 CARGO ?= cargo
+# Tests wait for servers most of the time.
+THREADS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 .PHONY: help demo test check fuzz bench images clean
 
@@ -14,7 +16,7 @@ demo: ## build, and rehearse the bundled outage: the main job (it ends in FAIL: 
 
 test: ## all tests, on every backend that this machine has
 	@tests/prepare test
-	$(CARGO) test --locked
+	$(CARGO) test --locked -- --test-threads $(THREADS)
 
 check: ## format and lints
 	$(CARGO) fmt --check
