@@ -75,10 +75,10 @@ mod tests {
         let mount = |at: &str, source: &str| (at.into(), source.into());
         let own = Own {
             id: String::new(),
-            mounts: vec![mount("/work", "/home/me/work"), mount("/work/db", "/srv/db")],
+            mounts: vec![mount("/src", "/home/me/src"), mount("/src/db", "/srv/db")],
         };
-        assert_eq!(own.there(Path::new("/work/db/scripts")), Some("/srv/db/scripts".into()));
-        assert_eq!(own.there(Path::new("/work/other")), Some("/home/me/work/other".into()));
-        assert_eq!(own.there(Path::new("/workshop")), None);
+        assert_eq!(own.there(Path::new("/src/db/scripts")), Some("/srv/db/scripts".into()));
+        assert_eq!(own.there(Path::new("/src/other")), Some("/home/me/src/other".into()));
+        assert_eq!(own.there(Path::new("/srcs")), None);
     }
 }
