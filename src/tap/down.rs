@@ -217,6 +217,12 @@ impl Link {
             b'C' => {
                 statement.response.keep(message);
                 let command = command_tag(message);
+                if matches!(command.as_str(), "BEGIN" | "START TRANSACTION")
+                    && let Some(wrap) = &mut self.wrap
+                {
+                    // Not before: a server ignores it behind an error. What is ended shows when the server is ready.
+                    wrap.give_away();
+                }
                 // The tag counts the rows of this Execute alone.
                 let counted = rows_of(&command).unwrap_or_default();
                 statement.rows = statement.rows.saturating_sub(counted);

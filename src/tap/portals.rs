@@ -7,7 +7,6 @@ use super::frames::{put, string};
 use super::link::{Begun, CopySkipped, Link, Portal, Verdict};
 use super::splice::{Form, Splice};
 use super::text::{kept, readable};
-use super::wrap::is_control;
 use crate::identifiers::quote_identifier;
 
 /// Prepared statements, and portals, that a connection can have known to the tap.
@@ -108,12 +107,6 @@ impl Link {
             }
         };
         self.in_batch = true;
-        if is_control(&text.text)
-            && let Some(wrap) = &mut self.wrap
-        {
-            // What it ends is ended, and what it begins is the client's.
-            wrap.give_away();
-        }
         let mut statement = match begun {
             Some(begun) if !begun.skipped => {
                 let mut statement = Statement::unrecorded(Instant::now());

@@ -420,7 +420,7 @@ impl Link {
 }
 
 /// Whether a statement begins or ends a transaction.
-pub(super) fn is_control(text: &str) -> bool {
+fn is_control(text: &str) -> bool {
     let words = first_words(text);
     let is = |at: usize, word: &str| words.get(at).is_some_and(|one| one == word);
     ["BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT"].iter().any(|word| is(0, word))

@@ -161,6 +161,34 @@ mod tests {
         bytes
     }
 
+    /// What the server says to the tap's own BEGIN, COMMIT or ROLLBACK.
+    fn own(tag: &[u8], status: &[u8]) -> Vec<u8> {
+        let closed: [(u8, &[u8]); 2] = [(b'3', b""), (b'3', b"")];
+        let parts = [&closed[..], &[(b'1', b""), (b'2', b""), (b'C', tag)], &closed, &[(b'Z', status)]];
+        messages(&parts.concat())
+    }
+
+    #[test]
+    fn a_rollback_that_the_server_ignores_ends_nothing() {
+        let by_hand = ByHand::new().unwrap();
+        let orders = Orders { boundary: Some(Arc::new(Passes)), hold: true, ..Orders::default() };
+        let mut talk = by_hand.begin(orders).unwrap();
+        talk.client(b"\0\0\0\x10\0\x03\0\0user\0u\0\0");
+        talk.server(&messages(&[(b'R', &[0; 4]), (b'Z', b"I")]));
+        talk.for_client();
+        // A statement that is not there, and what the server ignores behind the error.
+        let rollback: &[u8] = b"\0ROLLBACK\0\0\0";
+        let batch: [(u8, &[u8]); 5] =
+            [(b'B', b"b\0b\0\0\0\0\0\0\0"), (b'P', rollback), (b'B', &[0; 8]), (b'E', &[0; 5]), (b'S', b"")];
+        talk.client(&messages(&batch));
+        talk.server(&own(b"BEGIN\0", b"T"));
+        let error = messages(&[(b'E', b"SERROR\0VERROR\0C26000\0\0")]);
+        talk.server(&[error.clone(), messages(&[(b'Z', b"E")])].concat());
+        talk.server(&own(b"ROLLBACK\0", b"I"));
+        assert_eq!(talk.for_client(), [error, messages(&[(b'Z', b"I")])].concat());
+        talk.end();
+    }
+
     #[test]
     fn copy_data_come_behind_a_sync_that_the_server_ignores() {
         let by_hand = ByHand::new().unwrap();
@@ -171,17 +199,7 @@ mod tests {
         let copy: &[u8] = b"\0COPY t FROM STDIN\0\0\0";
         talk.client(&messages(&[(b'P', copy), (b'B', &[0; 8]), (b'E', &[0; 5]), (b'S', b"")]));
         // Its own BEGIN, and then the client's batch.
-        let begun: [(u8, &[u8]); 8] = [
-            (b'3', b""),
-            (b'3', b""),
-            (b'1', b""),
-            (b'2', b""),
-            (b'C', b"BEGIN\0"),
-            (b'3', b""),
-            (b'3', b""),
-            (b'Z', b"T"),
-        ];
-        talk.server(&messages(&begun));
+        talk.server(&own(b"BEGIN\0", b"T"));
         talk.server(&messages(&[(b'1', b""), (b'2', b""), (b'G', &[0; 3])]));
         talk.for_server();
         let rest = messages(&[(b'S', b""), (b'd', b"1\n"), (b'c', b""), (b'S', b"")]);
