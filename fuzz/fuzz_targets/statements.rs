@@ -80,7 +80,7 @@ fn pieces(text: &str) {
         }
     }
     // What a backslash means may have been set before, of which a statement alone knows nothing.
-    if text.to_ascii_lowercase().contains("standard_conforming_strings") || text.contains(SECRET) {
+    if text.to_ascii_lowercase().contains("standard_conforming_strings") {
         return;
     }
     for item in items.iter().filter(|item| item.kind == ItemKind::Statement) {
@@ -136,7 +136,7 @@ fn masks(text: &str) {
 
     // A password behind any statement, which is whole: the tap looks at no more than one.
     const SECRET: &str = "s3cr3t-that-nobody-may-see";
-    if text.to_ascii_lowercase().contains("standard_conforming_strings") {
+    if text.to_ascii_lowercase().contains("standard_conforming_strings") || text.contains(SECRET) {
         return;
     }
     for item in dump::split(text).unwrap_or_default().iter().filter(|item| item.kind == ItemKind::Statement) {
