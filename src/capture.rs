@@ -10,6 +10,7 @@ mod directory;
 mod dumps;
 mod error;
 mod facts;
+mod jobs;
 mod notes;
 mod rehearsal;
 mod sections;
@@ -130,6 +131,13 @@ async fn read(
             None
         }
     };
+    // A clone is possible without.
+    let jobs = jobs::read(client, from, server).await.unwrap_or_else(|error| {
+        notes.push(format!(
+            "there is no jobs.json, since the jobs of the database could not be read: {error}"
+        ));
+        None
+    });
     tell(&format!("dumping the roles and the schema with pg_dump {}", client.major));
     let roles = dumps::roles(client, from, &server.database).await?;
     let schema = dumps::schema(client, from, server, &facts.unseen).await?;
@@ -174,6 +182,20 @@ async fn read(
                 counted(statements.statements.len(), "statement")
             ),
             text: pretty(&statements)?,
+        });
+    }
+    if let Some(jobs) = jobs {
+        let unknown = jobs.jobs.iter().filter(|job| job.role.is_none()).count();
+        if unknown > 0 {
+            notes.push(format!(
+                "of {} nobody could be seen who does them: name the role in jobs.json",
+                counted(unknown, "job")
+            ));
+        }
+        files.push(File {
+            name: "jobs.json",
+            what: format!("{} of pg_cron and pgAgent, as they stand there", counted(jobs.jobs.len(), "job")),
+            text: pretty(&jobs)?,
         });
     }
     if let Some(statistics) = &facts.statistics {

@@ -56,9 +56,33 @@ pub enum Command {
     /// Passwords of roles are not read, and other secrets in the schema are masked; the bodies of functions and views
     /// are written as they are.
     Capture(CaptureArgs),
+    /// Keep a sandbox up with its workers at work, and show at once what becomes of them
+    ///
+    /// What you do by hand in psql shows in the table. It ends with Ctrl-C.
+    Up(UpArgs),
+    /// Write a rehearsal file for the dumps in a directory, with a worker for each role that can log in
+    Init(InitArgs),
+    /// Propose a [[worker]] entry for each role that can log in: what it can do, as steps that leave no trace
+    ///
+    /// Each step has been tried in a clone, as that role. What could not be made to work is left out, and said in a
+    /// comment. `check` does the same by itself where no worker is written.
+    Workers(WorkersArgs),
     /// Render a saved report again, without a database
     Report(ReportArgs),
-    /// See it happen: a bundled outage in three runs
+    /// Replay a recorded outage, and say whether what it records happens again
+    ///
+    /// An incident is a directory whose rehearsal file has a [[run]] entry for each run, with what came of it: fails =
+    /// true where the script itself failed, and breaks = ["worker", …] where it broke automations; or a bundle that
+    /// `thirdrun check --save-incident` has written.
+    ///
+    /// It exits with 0 when exactly these runs fail and break exactly these workers (broken, latent, or stalled longer
+    /// than they may), and else with 1 and says how it differed. Of a bundle, the status of every worker after every
+    /// run, SQLSTATEs and the statements that are blamed are compared too.
+    Reproduce(ReproduceArgs),
+    /// See it happen: an outage in three runs, or another one of the bundled library
+    ///
+    /// Each outage of the library is a rehearsal of its own: a database, automations, the scripts that broke them, and the
+    /// one that reaches the same and breaks nothing. Without a name it is the outage of which thirdrun was made.
     Demo(DemoArgs),
     /// Say what can be used here, and how to get what is missing
     Doctor(DoctorArgs),
@@ -108,6 +132,10 @@ pub struct CheckArgs {
     /// what it names differs)
     #[arg(long, value_name = "REF")]
     pub changed_since: Option<String>,
+    /// If the check fails, save it as a bundle for `thirdrun reproduce`: dumps, roles, workers, scripts, runs, seed,
+    /// versions and report, with made-up passwords; nothing is overwritten
+    #[arg(long, value_name = "FILE")]
+    pub save_incident: Option<PathBuf>,
     /// Where and how
     #[command(flatten)]
     pub running: RunningArgs,
@@ -144,10 +172,125 @@ pub struct CaptureArgs {
     pub quiet: bool,
 }
 
+/// Options of every command that has a clone and runs no script.
+#[derive(Debug, Clone, Args)]
+pub struct CloneArgs {
+    /// Where the sandbox runs
+    #[arg(long, value_name = "BACKEND", default_value = "auto")]
+    pub backend: BackendChoice,
+    /// PostgreSQL's major version [default: the one that the dump came from]
+    #[arg(long, value_name = "MAJOR", value_parser = major)]
+    pub postgres: Option<u32>,
+    /// The directory of `postgres` and `initdb`, for the local backend
+    #[arg(long, value_name = "DIR")]
+    pub postgres_bin: Option<PathBuf>,
+    /// Make the clone anew, and do not keep it for the next time
+    #[arg(long, env = "THIRDRUN_NO_CACHE", value_parser = clap::builder::BoolishValueParser::new())]
+    pub no_cache: bool,
+}
+
+/// Options of `up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// The rehearsal file [default: thirdrun.toml in this or a parent directory]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A schema dump (pg_dump --schema-only, in any format); repeat it to apply several in order
+    #[arg(long, value_name = "FILE")]
+    pub schema: Vec<PathBuf>,
+    /// A roles dump (pg_dumpall --roles-only); repeat it to apply several in order
+    #[arg(long, value_name = "FILE")]
+    pub roles: Vec<PathBuf>,
+    /// Seed of the synthetic rows [default: 1]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Where and how
+    #[command(flatten)]
+    pub clone: CloneArgs,
+}
+
+/// Options of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Where the dumps are looked for, and where thirdrun.toml goes
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub directory: PathBuf,
+    /// Print the JSON Schema of rehearsal files instead, for editors
+    #[arg(long)]
+    pub schema: bool,
+    /// Where and how
+    #[command(flatten)]
+    pub clone: CloneArgs,
+    /// Print nothing but errors
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Options of `workers`.
+#[derive(Debug, Args)]
+pub struct WorkersArgs {
+    /// A directory that `capture` has written, or one with schema.sql and roles.sql [default: the rehearsal file in this or
+    /// a parent directory]
+    #[arg(long, value_name = "DIR")]
+    pub from: Option<PathBuf>,
+    /// Statements that the roles have run: capture's statements.json, pg_stat_statements as CSV with the columns role, query
+    /// and calls, or a server's log in csvlog or jsonlog format [default: statements.json, where there is one]
+    #[arg(long, value_name = "FILE")]
+    pub statements: Option<PathBuf>,
+    /// Let a role whose statements are known do all that it may besides
+    #[arg(long)]
+    pub privileges: bool,
+    /// Where the entries go, instead of standard output: a new file
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Where and how
+    #[command(flatten)]
+    pub clone: CloneArgs,
+    /// Print nothing but the entries, and errors
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Options of `reproduce`.
+#[derive(Debug, Args)]
+pub struct ReproduceArgs {
+    /// The incident: a directory with a rehearsal file, or a bundle
+    #[arg(value_name = "INCIDENT")]
+    pub incident: PathBuf,
+    /// Make it as small as it can be: leave out workers, runs, statements of the scripts, rows, settings and statements
+    /// of the dumps, as long as the worker that broke first still breaks in the same way; each try is a rehearsal
+    #[arg(long, conflicts_with = "keep")]
+    pub minimize: bool,
+    /// Write what --minimize leaves: a bundle where the name ends in .thirdrun, else a new directory
+    #[arg(long, value_name = "FILE_OR_DIR", requires = "minimize")]
+    pub out: Option<PathBuf>,
+    /// How many rehearsals --minimize may make
+    #[arg(long, value_name = "N", requires = "minimize", default_value_t = 500)]
+    pub max_rehearsals: usize,
+    /// PostgreSQL's major version [default: that of the incident]
+    #[arg(long, value_name = "MAJOR", value_parser = major)]
+    pub postgres: Option<u32>,
+    /// Where and how
+    #[command(flatten)]
+    pub running: RunningArgs,
+}
+
 /// Options of `demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Write the demo's files into this new directory instead of running them
+    /// An outage of the library, as --list names it [default: founding-outage]
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// List the library: the name of each outage, whom it breaks, what happened
+    #[arg(long, conflicts_with_all = ["name", "safe", "story", "write", "format", "output", "keep"])]
+    pub list: bool,
+    /// Rehearse the script that reaches the same aim and breaks nothing
+    #[arg(long, conflicts_with_all = ["story", "write"])]
+    pub safe: bool,
+    /// Tell the story instead of running it: what happened, why, what mends it, what avoids it
+    #[arg(long, conflicts_with_all = ["write", "format", "output", "keep"])]
+    pub story: bool,
+    /// Write the files into this new directory instead of running them
     #[arg(long, value_name = "DIR", conflicts_with_all = ["format", "output", "keep"])]
     pub write: Option<PathBuf>,
     /// Where and how

@@ -7,10 +7,16 @@ pub mod contain;
 pub mod demo;
 pub mod doctor;
 pub mod gc;
+mod incident;
+pub mod init;
 mod interrupt;
+mod minimize;
 mod outputs;
 pub mod report;
+pub mod reproduce;
 mod several;
+pub mod up;
+pub mod workers;
 
 use crate::children;
 use crate::cli::{Cli, Colours, Command};
@@ -36,7 +42,11 @@ pub fn run(cli: Cli) -> Exit {
             Command::Demo(args) => demo::run(args).await,
             Command::Doctor(args) => doctor::run(&args).await,
             Command::Gc(args) => gc::run(&args).await,
+            Command::Init(args) => init::run(args).await,
             Command::Report(args) => report::run(&args),
+            Command::Up(args) => up::run(args).await,
+            Command::Workers(args) => workers::run(args).await,
+            Command::Reproduce(args) => reproduce::run(args).await,
         }
     });
     // Readers of pipes that a script left open would be waited for.

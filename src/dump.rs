@@ -15,7 +15,7 @@ mod words;
 
 pub use facts::{
     DatabaseStated, DumpFacts, StatedPassword, database_stated, databases_stated, every_server_has,
-    roles_named, stated_password, without_stored_hash,
+    nothing_stored, roles_named, stated_password, without_stored_hash,
 };
 pub use file::{Archive, Content, DumpError, DumpFile, PlainDump};
 pub use psql::Sources;

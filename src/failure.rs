@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crate::capture::CaptureError;
 use crate::identifiers::SqlState;
+use crate::incident::IncidentError;
 use crate::plan::PlanError;
 use crate::postgres::QueryFailure;
 use crate::programs::LaunchError;
@@ -195,9 +196,8 @@ impl From<SandboxError> for Failure {
             {
                 failure.hint(NO_ROOM)
             }
-            SandboxError::NotReady { .. } => failure.hint(
-                "say the same again; if it never becomes ready, `thirdrun doctor` says what can be used here",
-            ),
+            SandboxError::NotReady { .. } => failure.hint(NEVER_READY),
+            SandboxError::Setup(cause) if cause.sqlstate.is_of_connection() => failure.hint(NEVER_READY),
             SandboxError::Program { .. } | SandboxError::Setup(_) => failure,
         }
     }
@@ -288,6 +288,10 @@ pub const NO_ROOM: &str = "a sandbox lies in memory (/dev/shm, in Docker 3 GB of
 /// What to type where a sandbox was lost.
 const AGAIN: &str =
     "say the same again once `docker version` answers; `thirdrun gc` removes what may have been left";
+
+/// What to type where a server did not come up.
+const NEVER_READY: &str =
+    "say the same again; if it never becomes ready, `thirdrun doctor` says what can be used here";
 
 /// SQLSTATE `disk_full`.
 const DISK_FULL: &str = "53100";
@@ -395,6 +399,32 @@ impl From<CaptureError> for Failure {
             | CaptureError::Answer(_)
             | CaptureError::TooOld(_)
             | CaptureError::Write { .. } => environment,
+        }
+    }
+}
+
+impl From<IncidentError> for Failure {
+    fn from(error: IncidentError) -> Self {
+        let usage = Self::new(Exit::Usage, &error);
+        let environment = Self::new(Exit::Environment, &error);
+        match &error {
+            IncidentError::None { .. } | IncidentError::Report { .. } => {
+                usage.hint("name a bundle that `thirdrun check --save-incident` wrote, or a directory")
+            }
+            IncidentError::Read { .. } => {
+                usage.hint("copy it again: it is damaged, or not all of it is here")
+            }
+            IncidentError::Newer { .. } => usage.hint("install the later thirdrun"),
+            IncidentError::Refused { .. } => {
+                usage.hint("thirdrun writes no such bundle: ask whoever gave it to you")
+            }
+            IncidentError::Exists(_) => usage.hint("name a new file: nothing is overwritten"),
+            IncidentError::Write { .. } => environment.hint_of_room(&error),
+            IncidentError::Script { .. } => {
+                environment.hint("leave the scripts in their place until the check has ended")
+            }
+            IncidentError::TooLarge => environment
+                .hint("let the script, and the programs of workers, lie in directories of their own"),
         }
     }
 }

@@ -13,6 +13,9 @@ pub mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod identifiers;
+pub mod incident;
+pub mod library;
+mod network;
 pub mod observations;
 pub mod plan;
 pub mod postgres;

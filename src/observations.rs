@@ -32,6 +32,9 @@ pub struct Rehearsal {
     pub clone: CloneFacts,
     /// The workers as planned, in the file's order.
     pub workers: Vec<WorkerFacts>,
+    /// How they were derived; none: somebody wrote them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derived: Option<Derived>,
     /// Each worker before the first run; workers that arrive with a later run have none.
     pub baseline: Vec<WorkerObservation>,
     /// The runs that were made, in order.
@@ -103,6 +106,26 @@ pub struct Skipped {
     pub error: String,
 }
 
+/// Workers that were made of what the clone's roles can do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Derived {
+    /// Their steps, together.
+    pub steps: u64,
+    /// What none of them does.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Something that a role can do and its worker does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// The role.
+    pub role: RoleName,
+    /// What it is.
+    pub what: String,
+    /// Why it was left out.
+    pub error: String,
+}
+
 /// What judging needs to know of a worker's plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkerFacts {
@@ -146,9 +169,10 @@ impl WorkerObservation {
 /// The iterations of one worker around one script.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct WhileRunning {
-    /// In order.
+    /// In order. Each begins when its program, or its way to a service, is there.
     pub iterations: Vec<Iteration>,
-    /// Milliseconds that an iteration of this worker ordinarily takes, as the first judged ones showed.
+    /// Milliseconds that an iteration of this worker ordinarily takes with all the others at work, as it did before the
+    /// first run.
     pub ordinary_ms: f64,
 }
 

@@ -4,18 +4,22 @@
 //! place in the file.
 
 mod build;
+mod clone;
 mod error;
 mod file;
+mod found;
 mod hazards;
 mod read;
 mod runs;
 mod sizes;
+mod statements;
 mod values;
 mod workers;
 
 pub use build::{Overrides, Plan, build, build_each};
 pub use error::{PlanError, Source, line_of};
-pub use file::RehearsalFile;
+pub use file::{RehearsalFile, json_schema};
+pub use found::{Found, dumps};
 pub use hazards::{HazardName, Hazards, When};
 pub use read::FILE_NAME;
 pub(crate) use sizes::tells_sizes;

@@ -34,6 +34,13 @@ pub enum Endpoint {
     },
     /// TCP.
     Tcp(SocketAddr),
+    /// TCP to 127.0.0.1 in the network of a process of a sandbox.
+    Inside {
+        /// The process.
+        process: u32,
+        /// The port.
+        port: u16,
+    },
 }
 
 impl Endpoint {
@@ -42,6 +49,7 @@ impl Endpoint {
         match self {
             Self::Unix { directory, port } => (directory.display().to_string(), *port),
             Self::Tcp(address) => (address.ip().to_string(), address.port()),
+            Self::Inside { port, .. } => (std::net::Ipv4Addr::LOCALHOST.to_string(), *port),
         }
     }
 
@@ -49,7 +57,7 @@ impl Endpoint {
     pub fn socket_file(&self) -> Option<PathBuf> {
         match self {
             Self::Unix { directory, port } => Some(directory.join(format!(".s.PGSQL.{port}"))),
-            Self::Tcp(_) => None,
+            Self::Tcp(_) | Self::Inside { .. } => None,
         }
     }
 }

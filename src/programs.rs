@@ -12,8 +12,11 @@ use std::pin::Pin;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::identifiers::{DatabaseName, RoleName, Secret};
 use crate::observations::Ending;
+use crate::postgres::Endpoint;
 
 /// A future that a trait object can return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -33,10 +36,45 @@ pub struct Program {
     pub env: Vec<(String, String)>,
     /// The image it runs in, with Docker; none: the sandbox's own.
     pub image: Option<String>,
-    /// When its whole process group is killed.
-    pub timeout: Duration,
+    /// The user of the image that it runs as, with Docker; none: the caller's number.
+    pub user: Option<String>,
+    /// `PGAPPNAME`, by which libpq names its sessions (PostgreSQL manual, 34.15); none: unset.
+    pub application: Option<String>,
+    /// When its whole process group is ended, if it has not ended by itself.
+    pub until: Until,
     /// Whether it finds the tap in place of the server, where there is one.
     pub tapped: bool,
+}
+
+/// When the process group of a program is ended.
+#[derive(Debug, Clone)]
+pub enum Until {
+    /// After so long it is killed. What the program leaves in the background when it ends by itself stays.
+    Timeout(Duration),
+    /// When this says so, or nobody is left who could, it gets SIGTERM, and is killed if it does not end then. What it
+    /// leaves in the background is killed as well: it is a service that is being stopped.
+    Told(watch::Receiver<bool>),
+}
+
+/// How long a program that was told to end may take to.
+pub const GRACE: Duration = Duration::from_secs(5);
+
+impl Until {
+    /// Waits until it is so.
+    pub async fn come(&self) {
+        match self {
+            Self::Timeout(time) => tokio::time::sleep(*time).await,
+            Self::Told(told) => {
+                // An error means that nobody can tell any more.
+                let _ = told.clone().wait_for(|told| *told).await;
+            }
+        }
+    }
+
+    /// Whether what is left of its process group is killed, too.
+    pub fn takes_all(&self) -> bool {
+        matches!(self, Self::Told(_))
+    }
 }
 
 /// What a program's container is made of: programs of the same place share one.
@@ -82,6 +120,8 @@ pub struct Outcome {
     pub ending: Ending,
     /// From its start to its end.
     pub duration: Duration,
+    /// From when it was asked for until its process began: the backend's time, which is long where a machine is busy.
+    pub starting: Duration,
     /// What it printed, bounded.
     pub output: Captured,
 }
@@ -118,8 +158,21 @@ pub trait Launcher: Send + Sync {
     /// socket.
     fn tap_at(&self, host: String);
 
-    /// Runs a program until its process ends or its timeout kills its process group. Processes that it
-    /// leaves in the background stay until the sandbox closes.
+    /// Where thirdrun finds a port that a program listens on at 127.0.0.1, inside the sandbox; none: there is no
+    /// way into the sandbox's network.
+    ///
+    /// # Errors
+    /// When the way could not be made.
+    fn inside<'a>(&'a self, port: u16) -> BoxFuture<'a, Result<Option<Endpoint>, LaunchError>>;
+
+    /// Makes ready what the next connection to such a port needs, where a way in takes time to be made: it is none of
+    /// who listens there. What fails is met by the connection.
+    fn make_way(&self, port: u16) -> BoxFuture<'_, ()> {
+        let _ = port;
+        Box::pin(std::future::ready(()))
+    }
+
+    /// Runs a program until its process ends, or its process group is ended when [`Program::until`] comes.
     ///
     /// # Errors
     /// When it could not be started; a program that starts and fails is an [`Outcome`].
@@ -157,6 +210,7 @@ impl Address {
             ("PGPASSFILE".to_owned(), self.passfile.clone()),
             ("DATABASE_URL".to_owned(), self.url(program, password)),
         ];
+        variables.extend(program.application.clone().map(|name| ("PGAPPNAME".to_owned(), name)));
         for (name, value) in &program.env {
             if name == "PATH" {
                 // psql's directory stays first.

@@ -21,6 +21,8 @@ pub enum Phase {
     },
     /// The clone is made.
     Seed,
+    /// Workers are made of what the roles can do.
+    Derive,
     /// Every worker proves that it works.
     Baseline,
     /// The script runs.
@@ -53,6 +55,7 @@ impl fmt::Display for Phase {
         match self {
             Self::Sandbox { name } => write!(f, "starting PostgreSQL in the sandbox {name}"),
             Self::Seed => f.write_str("making the clone"),
+            Self::Derive => f.write_str("trying what each role can do, since no worker is written"),
             Self::Baseline => f.write_str("proving that every worker works before the first run"),
             Self::Run { run, of, script } => write!(f, "run {run} of {of}: {script}"),
             Self::After { run, of } => write!(f, "run {run} of {of}: proving that every worker still works"),

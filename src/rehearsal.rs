@@ -5,14 +5,17 @@ mod at_once;
 mod clone;
 mod course;
 mod denied;
+mod derive;
 mod inquiry;
 mod locks;
 mod pauses;
+mod raised;
 mod replay;
 mod rows;
 mod stage;
 mod trace;
 
+pub use clone::dumps;
 use tokio::sync::mpsc;
 
 use crate::failure::Failure;
@@ -26,12 +29,16 @@ use crate::tap::{Orders, Recording};
 use crate::verdict;
 
 use course::States;
+pub use derive::{Workers, derive};
 use inquiry::inquire;
+pub use raised::{Raised, raise};
 use stage::{Set, Stage};
 use trace::Traced;
 
 /// A rehearsal that has ended, with its sandbox still up.
 pub struct Rehearsed {
+    /// The plan with the workers that were derived for it; none: it had its own.
+    pub plan: Option<Plan>,
     /// What was seen.
     pub observations: Rehearsal,
     /// Where.
@@ -44,12 +51,20 @@ pub struct Rehearsed {
 /// When there is no sandbox, no clone, or the plan names roles that the clone does not have.
 pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result<Rehearsed, Failure> {
     progress.phase(&Phase::Sandbox { name: scope.name() });
+    let (with_workers, derived) = if plan.workers.is_empty() {
+        let Workers { workers, derived } = derive(plan, scope, progress).await?;
+        (Some(plan.with_workers(workers)?), Some(derived))
+    } else {
+        (None, None)
+    };
+    let plan = with_workers.as_ref().unwrap_or(plan);
     let look = plan.runs.len() > 1;
     let Set { mut stage, clone, baseline, resting } = Stage::looked_at(plan, scope, progress, look).await?;
     let mut rehearsal = Rehearsal {
         sandbox: stage.sandbox.facts().clone(),
         clone,
         workers: plan.workers.iter().map(|worker| worker.facts()).collect(),
+        derived,
         baseline,
         runs: Vec::new(),
         replays: Vec::new(),
@@ -57,7 +72,8 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
         sizes: plan.sizes.clone(),
     };
     if !rehearsal.baseline.iter().all(WorkerObservation::works) {
-        return Ok(Rehearsed { observations: rehearsal, sandbox: stage.strike().await });
+        let sandbox = stage.strike().await;
+        return Ok(Rehearsed { plan: with_workers, observations: rehearsal, sandbox });
     }
     let (begun, wanted) = mpsc::unbounded_channel();
     let backend = rehearsal.sandbox.backend.clone();
@@ -89,7 +105,7 @@ pub async fn rehearse(plan: &Plan, scope: &Scope, progress: &Progress) -> Result
     if plan.replay {
         rehearsal = inquire(plan, rehearsal, &recordings, scope, progress, verdict::of_latent).await?;
     }
-    Ok(Rehearsed { observations: rehearsal, sandbox })
+    Ok(Rehearsed { plan: with_workers, observations: rehearsal, sandbox })
 }
 
 /// Asks for the replays that show one kind of hazard.
@@ -130,6 +146,7 @@ async fn made(
     let mut watcher = Watcher::new(stage.known_applications());
     let mut states = States::new(stage.state(&mut watcher).await);
     for (at, spec) in plan.runs.iter().enumerate() {
+        stage.accustom(spec).await;
         // Nobody listens where nothing is traced.
         let _ = begun.send(spec.number);
         let (mut run, recording) = stage.run(spec, Orders::default(), progress).await?;

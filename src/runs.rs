@@ -17,7 +17,7 @@ pub use waits::Waits;
 
 use crate::identifiers::{DatabaseName, RoleName, RunNumber, WorkerName};
 use crate::observations::{Ending, ScriptResult, Statement};
-use crate::programs::{Executable, LaunchError, Launcher, Place, Program};
+use crate::programs::{Executable, LaunchError, Launcher, Place, Program, Until};
 use crate::tap::{Recording, Seen};
 
 /// What psql does after an error.
@@ -58,6 +58,8 @@ pub struct RunSpec {
     pub image: Option<String>,
     /// Whether the check passes even if the script fails.
     pub may_fail: bool,
+    /// Whether it is recorded to have failed; none: nobody says, and it may.
+    pub fails: Option<bool>,
     /// The workers that it is recorded to have broken.
     pub breaks: Vec<WorkerName>,
 }
@@ -99,7 +101,9 @@ impl RunSpec {
             database: self.database.clone().unwrap_or_else(|| database.clone()),
             env: self.env.clone(),
             image: self.place().image,
-            timeout: self.timeout,
+            user: None,
+            application: None,
+            until: Until::Timeout(self.timeout),
             tapped: true,
         }
     }

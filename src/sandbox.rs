@@ -10,6 +10,7 @@ mod error;
 mod kept;
 pub mod leftovers;
 pub mod local;
+mod ready;
 pub mod scope;
 
 use std::collections::BTreeMap;
@@ -24,9 +25,9 @@ use configuration::{conf_text, fixed_settings, hba_text};
 use kept::Begun;
 
 use crate::dump::Archive;
-use crate::identifiers::{DatabaseName, RoleName, Secret};
+use crate::identifiers::{DatabaseName, RoleName};
 use crate::observations::SandboxFacts;
-use crate::postgres::{SUPERUSER, Server, Session, wait_until_ready};
+use crate::postgres::{Server, Session};
 use crate::programs::{Launcher, Place};
 use crate::tap::Tap;
 
@@ -100,6 +101,9 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a server that is up may take to let a session in.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// What a server writes when a signal has ended one of its processes.
+const CRASH: &str = "was terminated by signal";
+
 /// SQLSTATEs with which a session is refused while a server recovers: `cannot_connect_now`, and those of a
 /// connection that fails without a word.
 const RECOVERING: [&str; 3] = ["57P03", "08001", "08006"];
@@ -142,6 +146,14 @@ impl Backend {
         }
     }
 
+    /// The last line of the server's log that says this.
+    async fn logged(&self, what: &str) -> Option<String> {
+        let log = self.log_tail().await;
+        let line = log.lines().rev().find(|line| line.contains(what))?;
+        let said = ["LOG:", "PANIC:", "ERROR:", "FATAL:"].iter().find_map(|word| line.split_once(word));
+        Some(said.map_or(line, |(_, said)| said).trim().to_owned())
+    }
+
     fn launcher(&self) -> Arc<dyn Launcher> {
         match self {
             Self::Local(server) => server.launcher(),
@@ -175,39 +187,11 @@ impl Sandbox {
             start_backend(plan, clone, scope).await?;
         prepare(&backend, places);
         let mut server = Server { endpoint: backend.endpoint(), superuser, password, options: None };
-        let login = server.superuser_login(&DatabaseName::new("postgres"));
-        let ready = wait_until_ready(&server.endpoint, &login, READY_DEADLINE, || backend.alive()).await;
-        let session = match ready {
-            Ok(session) => session,
-            Err(source) => {
-                backend.reached().await?;
-                return Err(SandboxError::NotReady { source, log: backend.log_tail().await });
-            }
+        let session = ready::answering(&server, &backend).await?;
+        let version = match ready::set_up(&mut server, &backend, plan, &session).await {
+            Ok(version) => version,
+            Err(error) => return Err(ready::why(error, &backend).await),
         };
-        let version = server_version(&session).await?;
-        let superuser = RoleName::new(SUPERUSER);
-        let password = Secret::random();
-        let sql = if server.superuser == superuser {
-            format!("ALTER ROLE {} PASSWORD '{}'", superuser.quoted(), password.stored_scram())
-        } else {
-            // The sandbox's own superuser is another role than the one that owns the catalogs, which
-            // bears its original name.
-            format!(
-                "CREATE ROLE {} SUPERUSER LOGIN PASSWORD '{}'; ALTER ROLE {} PASSWORD NULL",
-                superuser.quoted(),
-                password.stored_scram(),
-                plan.bootstrap.quoted(),
-            )
-        };
-
-        session.run(&sql).await.map_err(SandboxError::Setup)?;
-        server.superuser = superuser;
-        server.password = password;
-        // What the clone does when somebody logs in must not keep thirdrun out.
-        server.options = has_login_triggers(&version).then_some("-c event_triggers=off");
-        if let Backend::Docker(container) = &backend {
-            container.lock(plan, &server, &session).await?;
-        }
         let (name, image, isolation) = match &backend {
             Backend::Local(server) => ("local", None, server.isolation()),
             Backend::Docker(server) => ("docker", Some(server.image().to_owned()), server.isolation()),
@@ -250,17 +234,7 @@ impl Sandbox {
             Backend::Docker(_) => false,
         };
         if restarted {
-            let login = self.server.superuser_login(&DatabaseName::new("postgres"));
-            let alive = || self.backend.alive();
-            let ready = wait_until_ready(&self.server.endpoint, &login, READY_DEADLINE, alive).await;
-            let session = match ready {
-                Ok(session) => session,
-                Err(source) => {
-                    self.backend.reached().await?;
-                    return Err(SandboxError::NotReady { source, log: self.backend.log_tail().await });
-                }
-            };
-            *self.first.get_mut() = Some(session);
+            *self.first.get_mut() = Some(ready::answering(&self.server, &self.backend).await?);
         }
         Ok(())
     }
@@ -346,18 +320,32 @@ impl Sandbox {
     /// Waits until a server that has crashed has recovered, or is gone for good. Until then every session
     /// would be refused, for a time that says nothing of the script. Only a new session is proof: one that
     /// was open may answer once more before it hears of its server's end.
-    pub async fn settle(&self) {
+    ///
+    /// Says whether that is over. It is not where a server refuses every session for a minute and does not end, such as
+    /// one that can have no more processes: to wait once more would be in vain.
+    pub async fn settle(&self) -> bool {
         let login = self.server.superuser_login(&DatabaseName::new("postgres"));
         let begun = Instant::now();
         while begun.elapsed() < READY_DEADLINE && self.backend.alive().await {
             match tokio::time::timeout(ANSWER, Session::open(&self.server.endpoint, &login)).await {
-                Ok(Ok(session)) => return session.close().await,
+                Ok(Ok(session)) => {
+                    session.close().await;
+                    return true;
+                }
                 Ok(Err(failure)) if RECOVERING.contains(&failure.sqlstate.as_str()) => {}
                 // One that was stopped, not ended, takes the connection and says nothing: the workers tell.
-                Ok(Err(_)) | Err(_) => return,
+                Ok(Err(_)) | Err(_) => return true,
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        begun.elapsed() < READY_DEADLINE
+    }
+
+    /// Waits, after a connection broke, until it is known why, and until a server that has lost a process has recovered
+    /// or is gone.
+    pub async fn has_broken_off(&self) {
+        ready::has_ended(&self.backend).await;
+        self.settle().await;
     }
 
     /// Fails when the server is lost by nothing that a script could do: its engine does not answer, or has no such
@@ -376,20 +364,12 @@ impl Sandbox {
 
     /// What the server's log says of the last of its processes that a signal ended, if one did.
     pub async fn crash(&self) -> Option<String> {
-        self.logged("was terminated by signal").await
+        self.backend.logged(CRASH).await
     }
 
     /// What the server's log says of a disk on which there was no room, if it does.
     pub async fn disk_full(&self) -> Option<String> {
-        self.logged("No space left on device").await
-    }
-
-    /// The last line of the server's log that says this.
-    async fn logged(&self, what: &str) -> Option<String> {
-        let log = self.backend.log_tail().await;
-        let line = log.lines().rev().find(|line| line.contains(what))?;
-        let said = ["LOG:", "PANIC:", "ERROR:", "FATAL:"].iter().find_map(|word| line.split_once(word));
-        Some(said.map_or(line, |(_, said)| said).trim().to_owned())
+        self.backend.logged("No space left on device").await
     }
 }
 
@@ -443,20 +423,8 @@ async fn start_backend(
     }
 }
 
-/// Whether event triggers can fire at login: from version 17 on (its manual, 38.1).
-fn has_login_triggers(version: &str) -> bool {
-    major(version) >= 17
-}
-
 /// The major version of a version such as `17.6` or `18beta1`; 0 where there is none.
 pub fn major(version: &str) -> u32 {
     let digits = version.split(|c: char| !c.is_ascii_digit()).next();
     digits.and_then(|digits| digits.parse().ok()).unwrap_or_default()
-}
-
-async fn server_version(session: &Session) -> Result<String, SandboxError> {
-    let answer = session.run("SHOW server_version").await.map_err(SandboxError::Setup)?;
-    let version = answer.value.flatten().unwrap_or_default();
-    // Debian adds its own version in parentheses.
-    Ok(version.split_whitespace().next().unwrap_or_default().to_owned())
 }

@@ -5,11 +5,13 @@
 //! of their own. The bodies of functions and views are the schema itself and stay as they are: where one of them
 //! seems to hold a password, that is said.
 
+mod disguise;
 mod statement;
 
+pub(crate) use disguise::Disguise;
 pub(crate) use statement::masked_statement;
 
-use crate::dump::{Token, TokenKind, tokens};
+use crate::dump::{Token, TokenKind, Word, tokens, words};
 use crate::identifiers::quote_literal;
 use crate::postgres::conninfo;
 
@@ -63,7 +65,7 @@ pub(crate) fn mask(dump: &str) -> Masked {
         written = token.range.end;
         let text = token.of(dump);
         let before = tokens.get(statement..at).unwrap_or_default();
-        if let Some(instead) = replacement(dump, before, text) {
+        if let Some(instead) = replacement(dump, before, text, &mut by_mask) {
             masked.text.push_str(&instead);
             masked.count += 1;
             continue;
@@ -81,11 +83,29 @@ fn newlines(text: &str) -> usize {
     text.bytes().filter(|byte| *byte == b'\n').count()
 }
 
+/// Says what stands in the place of a secret: itself where it is none after all.
+type Instead<'i> = &'i mut dyn FnMut(&str) -> String;
+
+/// Every secret is the same word.
+fn by_mask(_: &str) -> String {
+    MASK.to_owned()
+}
+
+/// A constant with another value; none where that is its own.
+fn another(constant: &str, instead: Instead<'_>) -> Option<String> {
+    let value = match words(constant).into_iter().next() {
+        Some(Word::Text(value)) => value,
+        // Somebody forgot to quote it.
+        _ => constant.to_owned(),
+    };
+    Some(instead(&value)).filter(|other| *other != value).map(|other| quote_literal(&other))
+}
+
 /// What stands in the place of a string constant that is a secret. `before` is the statement up to it.
-fn replacement(dump: &str, before: &[Token], constant: &str) -> Option<String> {
+fn replacement(dump: &str, before: &[Token], constant: &str, instead: Instead<'_>) -> Option<String> {
     let previous = before.last()?;
     if previous.is(dump, "connection") {
-        return conninfo::masked(&value(constant), MASK).map(|text| quote_literal(&text));
+        return conninfo::masked_by(&value(constant), instead).map(|text| quote_literal(&text));
     }
     let name = match previous.kind {
         // `SET name TO 'value'`
@@ -103,7 +123,8 @@ fn replacement(dump: &str, before: &[Token], constant: &str) -> Option<String> {
     // CREATE USER MAPPING, SERVER, FOREIGN TABLE, FOREIGN DATA WRAPPER
     let mapping = second("user") && options();
     let foreign = (second("server") || second("foreign")) && options();
-    (is_secret(&name) || mapping || foreign && looks_secret(constant)).then(|| quote_literal(MASK))
+    let secret = is_secret(&name) || mapping || foreign && looks_secret(constant);
+    if secret { another(constant, instead) } else { None }
 }
 
 /// The setting of `SET name TO`.

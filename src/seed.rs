@@ -62,7 +62,7 @@ pub enum DataInDump {
 }
 
 /// The dumps of a plan as SQL.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Dumps {
     /// Schema dumps, in order.
     pub schema: Vec<PlainDump>,

@@ -17,6 +17,7 @@ mod frames;
 mod hold;
 mod journal;
 mod link;
+mod outside;
 mod portals;
 mod skip;
 mod splice;

@@ -7,6 +7,7 @@ mod cause;
 mod drift;
 mod explain;
 mod hazards;
+mod meanwhile;
 mod repair;
 mod rows;
 mod search;
@@ -14,17 +15,16 @@ mod settling;
 
 use std::collections::BTreeMap;
 
-use hdrhistogram::Histogram;
-
 use crate::identifiers::{RunNumber, WorkerName};
 pub use cause::Cause;
 pub use drift::{Drift, Drifting, How, drift, written};
 pub use hazards::{Hazard, HazardKind, hazards, of_at_once, of_crash_points, of_held_locks, of_latent};
+pub use meanwhile::Meanwhile;
 pub use repair::Repair;
-pub use search::{Proof, Search, is_steering, steers, suspects};
+pub use search::{Proof, Search, is_steering, seen_after, steers, suspects, undone};
 pub use settling::{changes_state, settled};
 
-use crate::observations::{Experiment, Iteration, Rehearsal, WhileRunning, WorkerFacts, WorkerObservation};
+use crate::observations::{Experiment, Rehearsal, RunObservation, WorkerFacts, WorkerObservation};
 
 /// Replays that are asked for at a time: they mostly wait, so that a few take hardly longer than one.
 const AT_ONCE: usize = 3;
@@ -84,21 +84,6 @@ pub struct Reason {
     pub message: String,
 }
 
-/// Statistics of the iterations while a script ran.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Meanwhile {
-    /// How many there were.
-    pub iterations: u64,
-    /// How many failed.
-    pub failures: u64,
-    /// Longest time without a successful iteration beyond what one ordinarily takes.
-    pub longest_gap_ms: f64,
-    /// Median duration of the successful ones.
-    pub p50_ms: f64,
-    /// 99th percentile of them.
-    pub p99_ms: f64,
-}
-
 /// A worker after a run, judged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
@@ -135,7 +120,7 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
         .baseline
         .iter()
         .map(|worker| {
-            let (status, meanwhile) = status(worker, None, false);
+            let (status, meanwhile) = status(worker, None, None, false);
             Judged { status, meanwhile, cause: None, explanation: String::new(), repair: None, advice: None }
         })
         .collect();
@@ -171,7 +156,7 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
         for worker in &run.workers {
             let facts = rehearsal.workers.iter().find(|facts| facts.name == worker.name);
             let before = since.get(&worker.name).copied();
-            let (status, meanwhile) = status(worker, facts, before.is_some());
+            let (status, meanwhile) = status(worker, facts, Some(run), before.is_some());
             if matches!(status, Status::Broken | Status::Latent) {
                 let first = before.map_or(run.run, |(_, first)| first);
                 since.insert(&worker.name, (status, first));
@@ -242,15 +227,27 @@ fn broken(rehearsal: &Rehearsal) -> Vec<(WorkerName, RunNumber)> {
     broken
 }
 
+/// How a worker is when nobody has looked at what went on meanwhile.
+pub fn standing_of(worker: &WorkerObservation) -> Status {
+    status(worker, None, None, false).0
+}
+
 /// `was_broken`: the run before left it broken or latent, so that failures until its first success are that
 /// run's doing, not this one's.
 fn status(
     worker: &WorkerObservation,
     facts: Option<&WorkerFacts>,
+    run: Option<&RunObservation>,
     was_broken: bool,
 ) -> (Status, Option<Meanwhile>) {
-    let meanwhile = worker.while_running.as_ref().map(|seen| summarise(seen, false));
-    let own = worker.while_running.as_ref().map(|seen| summarise(seen, was_broken));
+    let held_up = |from_ms: f64, until_ms: f64| {
+        run.is_some_and(|run| cause::is_held_up(run, &worker.name, from_ms, until_ms))
+    };
+    let summary = |without_leading_failures: bool| {
+        let seen = worker.while_running.as_ref();
+        seen.map(|seen| Meanwhile::summarise(seen, held_up, without_leading_failures))
+    };
+    let (meanwhile, own) = (summary(false), summary(was_broken));
     let allowed = facts.map_or(f64::INFINITY, |facts| facts.max_outage_ms);
     let new_works = worker.new_session.ok();
     let status = match &worker.existing_session {
@@ -303,50 +300,10 @@ fn reason(
     Some(Reason { kind, worker: Some(name.clone()), run: Some(run), message })
 }
 
-/// Statistics of the iterations. An outage begins with the first attempt that does not succeed at once
-/// and ends with the next success: the pauses of a worker that rests between iterations are none.
-fn summarise(seen: &WhileRunning, without_leading_failures: bool) -> Meanwhile {
-    let mut longest: f64 = 0.0;
-    let mut trying_since: Option<f64> = None;
-    let mut failures = 0;
-    // Durations in microseconds, to three significant digits; it grows as it must.
-    let mut durations: Option<Histogram<u64>> = Histogram::new(3).ok();
-    let leading = |iteration: &&Iteration| without_leading_failures && iteration.failure.is_some();
-    for iteration in seen.iterations.iter().skip_while(leading) {
-        let since = *trying_since.get_or_insert(iteration.began_ms);
-        longest = longest.max(iteration.ended_ms - since - seen.ordinary_ms);
-        if iteration.failure.is_some() {
-            failures += 1;
-        } else {
-            trying_since = None;
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // bounded by max()
-            let micros = ((iteration.ended_ms - iteration.began_ms) * 1e3).max(1.0) as u64;
-            if let Some(durations) = &mut durations {
-                // It resizes itself, and every duration fits into 64 bits.
-                let _ = durations.record(micros);
-            }
-        }
-    }
-    #[allow(clippy::cast_precision_loss)] // microseconds of one script
-    let quantile = |q: f64| {
-        durations
-            .as_ref()
-            .filter(|all| !all.is_empty())
-            .map_or(0.0, |all| all.value_at_quantile(q) as f64 / 1e3)
-    };
-    Meanwhile {
-        iterations: u64::try_from(seen.iterations.len()).unwrap_or(u64::MAX),
-        failures,
-        longest_gap_ms: longest.max(0.0),
-        p50_ms: quantile(0.5),
-        p99_ms: quantile(0.99),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observations::{Failure, FailureKind, Probe};
+    use crate::observations::{Failure, FailureKind, Iteration, Probe, WhileRunning};
 
     fn failure() -> Failure {
         Failure {
@@ -403,53 +360,19 @@ mod tests {
             (None, true, &fine[..], Status::Ok),
             (None, false, &fine[..], Status::Broken),
         ] {
-            assert_eq!(status(&worker(existing, new, meanwhile), Some(&facts()), false).0, wanted);
+            assert_eq!(status(&worker(existing, new, meanwhile), Some(&facts()), None, false).0, wanted);
         }
-    }
-
-    #[test]
-    fn an_outage_lasts_from_the_first_failing_attempt_to_the_next_success() {
-        let seen = worker(
-            Some(true),
-            true,
-            &[
-                (0.0, 10.0, true),
-                (500.0, 600.0, false),
-                (700.0, 800.0, false),
-                (900.0, 910.0, true),
-                (5000.0, 5010.0, true),
-            ],
-        );
-        let meanwhile = summarise(&seen.while_running.unwrap(), false);
-        assert_eq!(meanwhile.failures, 2);
-        assert!((meanwhile.longest_gap_ms - 400.0).abs() < 1e-9);
     }
 
     #[test]
     fn failures_that_an_earlier_run_caused_do_not_disrupt_this_one() {
         let mended = worker(Some(true), true, &[(0.0, 10.0, false), (20.0, 30.0, true)]);
-        assert_eq!(status(&mended, Some(&facts()), true).0, Status::Ok);
+        assert_eq!(status(&mended, Some(&facts()), None, true).0, Status::Ok);
         let again = worker(
             Some(true),
             true,
             &[(0.0, 10.0, false), (20.0, 30.0, true), (40.0, 50.0, false), (60.0, 70.0, true)],
         );
-        assert_eq!(status(&again, Some(&facts()), true).0, Status::Disrupted);
-    }
-
-    #[test]
-    fn durations_are_those_of_completed_iterations() {
-        let seen = worker(Some(true), true, &[(0.0, 10.0, true), (20.0, 50.0, true), (60.0, 999.0, false)]);
-        let meanwhile = summarise(&seen.while_running.unwrap(), false);
-        assert!((meanwhile.p50_ms - 10.0).abs() < 0.1, "{meanwhile:?}");
-        assert!((meanwhile.p99_ms - 30.0).abs() < 0.1, "{meanwhile:?}");
-    }
-
-    #[test]
-    fn a_slow_iteration_is_a_stall_beyond_what_one_ordinarily_takes() {
-        let seen = worker(Some(true), true, &[(0.0, 2010.0, true)]);
-        assert_eq!(status(&seen, Some(&facts()), false).0, Status::Disrupted);
-        let seen = worker(Some(true), true, &[(0.0, 900.0, true)]);
-        assert_eq!(status(&seen, Some(&facts()), false).0, Status::Ok);
+        assert_eq!(status(&again, Some(&facts()), None, true).0, Status::Disrupted);
     }
 }

@@ -8,6 +8,8 @@
 // Clippy's exceptions for tests do not reach a harness of its own.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stderr, clippy::indexing_slicing)]
 
+#[path = "schemas/duties.rs"]
+mod duties;
 #[path = "rows/valid.rs"]
 mod valid;
 
@@ -44,6 +46,15 @@ fn main() -> std::process::ExitCode {
         let trial = Trial::test(name.clone(), move || {
             let runtime = tokio::runtime::Runtime::new()?;
             runtime.block_on(fills(&name, &file))
+        });
+        trials.push(trial.with_ignored_flag(missing));
+    }
+    for (name, ..) in duties::SCHEMAS {
+        let file = directory().join(format!("{name}.sql"));
+        let missing = !file.exists();
+        let trial = Trial::test(format!("every_privilege_of_{name}"), move || {
+            let runtime = tokio::runtime::Runtime::new()?;
+            runtime.block_on(duties::every_privilege(name, &file))
         });
         trials.push(trial.with_ignored_flag(missing));
     }

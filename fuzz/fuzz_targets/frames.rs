@@ -283,8 +283,14 @@ impl Cuts<'_> {
     }
 }
 
-/// The server answers until nothing comes any more.
-fn honest(ordered: Ordered, turns: &[Vec<u8>], cuts: &[u8]) -> Outcome {
+/// How often a client was asked for COPY data.
+fn asked_for_data(said: &[u8]) -> usize {
+    messages(said).iter().filter(|(tag, _)| *tag == b'G').count()
+}
+
+/// The server answers until nothing comes any more. `all_said`: the client gives data as often as a server asks for them,
+/// which is so often.
+fn honest(ordered: Ordered, turns: &[Vec<u8>], cuts: &[u8], all_said: Option<usize>) -> Outcome {
     let mut cuts = Cuts(cuts.iter().cycle());
     let mut talk = TAP.begin(orders(ordered)).expect("a connection");
     let mut peer = Peer::default();
@@ -304,7 +310,10 @@ fn honest(ordered: Ordered, turns: &[Vec<u8>], cuts: &[u8]) -> Outcome {
         }
         out[0].extend(talk.for_client());
     }
-    assert_eq!(talk.waiting(), (&[][..], &[][..]), "something is left behind");
+    // Where statements are skipped it may be asked for more, and never gives it.
+    if all_said.is_some_and(|often| asked_for_data(&out[0]) <= often) {
+        assert_eq!(talk.waiting(), (&[][..], &[][..]), "something is left behind");
+    }
     (out, talk.end())
 }
 
@@ -353,17 +362,22 @@ fuzz_target!(|input: Input| {
     let Input { orders, cuts, talk } = &input;
     match talk {
         Talk::Honest(turns) => {
-            let turns: Vec<Vec<u8>> = std::iter::once(startup())
-                .chain(turns.iter().map(|turn| turn.iter().flat_map(|sent| sent.bytes(true)).collect()))
-                .collect();
+            let said = turns.iter().map(|turn| turn.iter().flat_map(|sent| sent.bytes(true)).collect());
+            // Only what has ended is sure to be answered.
+            let turns: Vec<Vec<u8>> =
+                std::iter::once(startup()).chain(said).chain([Sent::Sync.bytes(true)]).collect();
             let mut bare = Peer::default();
-            let expected: Vec<u8> = turns.iter().flat_map(|turn| bare.answer(turn)).collect();
-            if *orders == Ordered::Held && bare.violated {
-                // What is sent behind a batch waits until that is answered, which a server here never does.
+            let expected: Vec<u8> = turns.iter().flat_map(|turn| bare.hears(turn)).collect();
+            if bare.violated && *orders != Ordered::Nothing {
+                // What is sent behind a batch, a COPY that is not passed on, or a boundary, waits until what is before it
+                // has ended, which it never does for a client that sends something else than data during a COPY; and
+                // whose data those are that nobody has asked for is anybody's guess. It comes to rest all the same.
+                honest(*orders, &turns, cuts, None);
                 return;
             }
-            let ([client, server], recording) = honest(*orders, &turns, &[]);
-            let ([client_again, server_again], recording_again) = honest(*orders, &turns, cuts);
+            let all_said = Some(asked_for_data(&expected)).filter(|_| !bare.copies());
+            let ([client, server], recording) = honest(*orders, &turns, &[], all_said);
+            let ([client_again, server_again], recording_again) = honest(*orders, &turns, cuts, all_said);
             assert_eq!(messages(&client), messages(&client_again));
             assert!(server == server_again, "other messages for the server");
             assert_eq!(told(&recording), told(&recording_again));

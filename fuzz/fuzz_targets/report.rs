@@ -120,7 +120,8 @@ fn edit(value: &mut Value, given: &mut Unstructured<'_>) -> arbitrary::Result<()
                 1 => elements.push(json!(text(given)?)),
                 many => {
                     if let Some(last) = elements.last().cloned() {
-                        let times = if many == 2 { 2 } else { usize::from(u8::arbitrary(given)?) };
+                        // Within each other they multiply.
+                        let times = if many == 2 { 2 } else { given.int_in_range(0..=16)? };
                         elements.extend(std::iter::repeat_n(last, times));
                     }
                 }

@@ -84,6 +84,10 @@ fn pieces(text: &str) {
         return;
     }
     for item in items.iter().filter(|item| item.kind == ItemKind::Statement) {
+        // At the beginning of a file it is no part of a statement.
+        if item.text.starts_with('\u{feff}') {
+            continue;
+        }
         let again = dump::split(item.text).expect("a whole statement can be cut");
         let texts: Vec<_> = again.iter().map(|item| item.text).collect();
         assert_eq!(texts, [item.text]);
@@ -101,6 +105,9 @@ fn query(text: &str, escapes: bool) {
         // The last one may have no end.
         if number + 1 < places.len() {
             assert!(!statement.is_empty());
+            if statement.starts_with('\u{feff}') {
+                continue;
+            }
             let again = dump::statements(statement, escapes);
             assert!(again.len() == 1 && again.first() == Some(&(0..statement.len())), "{statement:?}");
         }

@@ -32,9 +32,12 @@ pub struct Peer {
     status: u8,
     statements: HashMap<Vec<u8>, Vec<u8>>,
     portals: HashMap<Vec<u8>, Portal>,
-    /// The client has ended COPY data that nobody asked for, or sent something else where they were asked for: no
-    /// driver does.
+    /// The client has sent COPY data before it was asked for them, or something else where it was (53.2.6): no driver
+    /// does.
     pub violated: bool,
+    /// Something was executed since the last Sync: what cannot be in a transaction block cannot follow on it
+    /// (`PreventInTransactionBlock` in PostgreSQL's `xact.c`).
+    pipelined: bool,
 }
 
 /// An error: its code, and where it is in the query string.
@@ -55,6 +58,7 @@ impl Default for Peer {
             statements: HashMap::new(),
             portals: HashMap::new(),
             violated: false,
+            pipelined: false,
         }
     }
 }
@@ -123,12 +127,30 @@ impl Peer {
         std::mem::take(&mut self.out)
     }
 
+    /// As [`Peer::answer`], of what a client sends before it hears any of the answer.
+    pub fn hears(&mut self, turn: &[u8]) -> Vec<u8> {
+        let mut asked = self.copies();
+        if self.mode != Mode::Startup {
+            for (tag, _) in messages(turn) {
+                self.violated |= matches!(tag, b'd' | b'c' | b'f') && !asked;
+                asked &= !matches!(tag, b'c' | b'f');
+            }
+        }
+        self.answer(turn)
+    }
+
+    /// Whether it waits for the rest of COPY data.
+    pub fn copies(&self) -> bool {
+        matches!(self.mode, Mode::Copying(_))
+    }
+
     fn put(&mut self, tag: u8, body: &[&[u8]]) {
         self.out.extend(message(tag, body));
     }
 
     /// ReadyForQuery. What belongs to a transaction that has ended is gone.
     fn ready(&mut self) {
+        self.pipelined = false;
         if self.status == b'I' {
             self.portals.clear();
         }
@@ -200,7 +222,7 @@ impl Peer {
         let several = places.len() > 1;
         for place in places {
             let statement = &sql[place.clone()];
-            match self.run(statement, several) {
+            match self.run(statement, several || self.pipelined) {
                 Ok(done) => {
                     if word(statement) == "SELECT" {
                         self.put(b'T', &[b"\0\0"]);
@@ -311,7 +333,8 @@ impl Peer {
                     self.portals.insert(first.to_vec(), portal);
                     return Ok(());
                 }
-                let complete = self.run(&portal.sql, false)?;
+                let complete = self.run(&portal.sql, self.pipelined)?;
+                self.pipelined = true;
                 portal.done = true;
                 if query {
                     let rows = if most == 0 { portal.rows } else { most.min(portal.rows) };

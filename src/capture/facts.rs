@@ -120,6 +120,12 @@ pub(super) fn one<T: DeserializeOwned>(answer: &str) -> Result<T, CaptureError> 
     next(&mut documents(answer))
 }
 
+/// The two documents that a script answered with.
+pub(super) fn two<A: DeserializeOwned, B: DeserializeOwned>(answer: &str) -> Result<(A, B), CaptureError> {
+    let mut documents = documents(answer);
+    Ok((next(&mut documents)?, next(&mut documents)?))
+}
+
 /// JSON documents, one after the other.
 fn documents(answer: &str) -> impl Iterator<Item = serde_json::Result<serde_json::Value>> {
     serde_json::Deserializer::from_str(answer).into_iter()

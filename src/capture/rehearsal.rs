@@ -89,7 +89,8 @@ fn worker(text: &mut String, example: Option<&Example>) -> std::fmt::Result {
     writeln!(
         text,
         "\n# Each of your automations: the role it logs in as, what it does, and what must come of it. `thirdrun check SCRIPT`\n\
-         # then says which of them the script breaks. An example:"
+         # then says which of them the script breaks. While none is written it makes one of each role that can log in, of what that\n\
+         # role has run or may do; `thirdrun workers` writes these down, to begin from. An example:"
     )?;
     let (role, table) = match example {
         Some(example) => (example.role.as_str(), example.table.as_str()),

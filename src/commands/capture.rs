@@ -39,7 +39,8 @@ pub async fn run(args: CaptureArgs) -> Result<Exit, Failure> {
         }
         let file = request.out.join(crate::plan::FILE_NAME);
         anstream::println!(
-            "describe your automations in {file}, then rehearse a script with\n  thirdrun check --config {file} SCRIPT",
+            "rehearse a script with\n  thirdrun check --config {file} SCRIPT\nits workers are what each role has run, or may do; \
+             write them down, and what your automations really do, with\n  thirdrun workers --from {out}",
             file = file.display()
         );
     }

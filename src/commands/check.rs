@@ -7,17 +7,19 @@ use anstream::stream::IsTerminal as _;
 
 use super::changed;
 use super::contain::contain;
+use super::incident;
 use super::interrupt::{listen, next};
 use super::outputs::Outputs;
 use super::several::{self, Item};
 use crate::cli::{CheckArgs, RunningArgs};
 use crate::failure::{Exit, Failure};
+use crate::incident::{Recorded, reproduction};
 use crate::plan::{self, Overrides, Plan};
 use crate::progress::Progress;
 use crate::rehearsal::{Rehearsed, rehearse};
 use crate::report::{Report, ScriptEntry, document};
 use crate::sandbox::Scope;
-use crate::verdict::judge;
+use crate::verdict::{Outcome, judge};
 
 /// Runs `thirdrun check`.
 ///
@@ -27,6 +29,9 @@ pub async fn run(args: CheckArgs) -> Result<Exit, Failure> {
     let running = &args.running;
     let outputs = Outputs::new(&running.format, &running.output, running.quiet)?;
     let directory = std::env::current_dir().map_err(|error| Failure::new(Exit::Environment, &error))?;
+    if let Some(path) = &args.save_incident {
+        incident::can_be_saved(path)?;
+    }
     let mut items = items(&args, &directory, &outputs)?;
     if let Some(reference) = &args.changed_since {
         let all = items.len();
@@ -43,12 +48,24 @@ pub async fn run(args: CheckArgs) -> Result<Exit, Failure> {
             )
             .hint("name one script"));
         }
+        if args.save_incident.is_some() && items.len() > 1 {
+            let several = "--save-incident saves one rehearsal, and there are several";
+            return Err(
+                Failure::said(Exit::Usage, several).hint("name one script, and one version of PostgreSQL")
+            );
+        }
         return several::check(items, args.jobs, running, &outputs).await;
     }
     let Some(Item { script, plan, .. }) = items.pop() else { return Ok(Exit::Pass) };
     let scope = Scope::create().map_err(Failure::from);
     let checked = match scope {
-        Ok(scope) => in_sandbox(&script, &plan, scope, running, &outputs).await,
+        Ok(scope) => {
+            let purpose = match &args.save_incident {
+                Some(path) => Purpose::Save(path),
+                None => Purpose::Check,
+            };
+            in_sandbox(&script, &plan, scope, running, &outputs, purpose).await
+        }
         Err(failure) => Err(failure),
     };
     if let Err(failure) = &checked
@@ -85,6 +102,11 @@ fn items(args: &CheckArgs, directory: &Path, outputs: &Outputs) -> Result<Vec<It
         seed: args.seed,
         no_cache: args.running.no_cache,
         no_replay: args.running.no_replay,
+        scriptless: false,
+        keep_workers: true,
+        no_config: false,
+        statements: None,
+        all_duties: false,
     };
     let plans = plan::build_each(&overrides, &scripts, &versions, directory).map_err(Failure::from);
     if let (Err(failure), [script]) = (&plans, scripts.as_slice())
@@ -102,6 +124,16 @@ fn items(args: &CheckArgs, directory: &Path, outputs: &Outputs) -> Result<Vec<It
     Ok(plans?.into_iter().map(item).collect())
 }
 
+/// What a rehearsal is for.
+pub(super) enum Purpose<'a> {
+    /// To know whether every automation still works.
+    Check,
+    /// The same, and to have it as a bundle if it fails.
+    Save(&'a Path),
+    /// To know whether what is recorded happens again.
+    Reproduce(&'a Recorded),
+}
+
 /// Rehearses a plan, reports, and removes everything, whatever happens.
 pub(super) async fn in_sandbox(
     script: &str,
@@ -109,6 +141,7 @@ pub(super) async fn in_sandbox(
     scope: Scope,
     args: &RunningArgs,
     outputs: &Outputs,
+    purpose: Purpose<'_>,
 ) -> Result<Exit, Failure> {
     let progress = Arc::new(Progress::new(args.quiet, std::io::stderr().is_terminal()));
     let shown = Arc::clone(&progress);
@@ -116,14 +149,29 @@ pub(super) async fn in_sandbox(
     let work = async {
         let rehearsed = rehearse(plan, &scope, &progress).await?;
         let verdict = judge(&rehearsed.observations);
-        let document = document(script, &rehearsed.observations, &verdict);
+        let mut document = document(script, &rehearsed.observations, &verdict);
         progress.clear();
-        let exit = Exit::from(document.verdict);
-        outputs.write(&Report::new(vec![ScriptEntry::of(document, None)]))?;
-        Ok((exit, rehearsed))
+        let outcome = document.verdict;
+        let exit = match purpose {
+            Purpose::Reproduce(recorded) if outcome != Outcome::Inconclusive => {
+                let seen = reproduction(script, recorded, &document);
+                let seen = document.reproduction.insert(seen);
+                if seen.happened_again { Exit::Pass } else { Exit::Fail }
+            }
+            Purpose::Check | Purpose::Save(_) | Purpose::Reproduce(_) => outcome.into(),
+        };
+        let report = Report::new(vec![ScriptEntry::of(document, None)]);
+        outputs.write(&report)?;
+        if let (Purpose::Save(path), [ScriptEntry { report: Some(document), .. }]) =
+            (&purpose, report.scripts.as_slice())
+        {
+            let plan = rehearsed.plan.as_ref().unwrap_or(plan);
+            incident::save(path, plan, document, &rehearsed.sandbox, &scope, args.quiet).await?;
+        }
+        Ok((exit, outcome, rehearsed))
     };
-    let linger = async |(exit, rehearsed): (Exit, Rehearsed)| {
-        if args.keep && exit == Exit::Fail {
+    let linger = async |(exit, outcome, rehearsed): (Exit, Outcome, Rehearsed)| {
+        if args.keep && outcome == Outcome::Fail {
             keep(plan, &rehearsed).await;
         }
         exit

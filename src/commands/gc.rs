@@ -17,6 +17,10 @@ pub async fn run(args: &GcArgs) -> Result<Exit, Failure> {
     } else {
         ("removed", leftovers::remove_dead(docker.as_ref()).await)
     };
+    let unfinished = match &docker {
+        Some(docker) => docker::remove_unfinished_images(docker, args.dry_run).await,
+        None => Vec::new(),
+    };
     let mut old: Vec<(String, bool)> = Vec::new();
     if let Some(age) = args.older_than.map(Into::into) {
         if let Some(docker) = &docker {
@@ -43,11 +47,14 @@ pub async fn run(args: &GcArgs) -> Result<Exit, Failure> {
     for entry in &dead.unfinished {
         anstream::println!("{verb} {} {}", cache::kind(entry), entry.display());
     }
+    for image in &unfinished {
+        anstream::println!("{verb} an image that was never finished, {image}");
+    }
     for (name, removed) in &old {
         let verb = if *removed { verb } else { "kept, since it is in use," };
         anstream::println!("{verb} {name}");
     }
-    if dead == Dead::default() && old.is_empty() {
+    if dead == Dead::default() && unfinished.is_empty() && old.is_empty() {
         anstream::println!("nothing to remove");
         if args.older_than.is_none() {
             anstream::println!("(--older-than AGE removes clones that are kept, too: 30d, 0s for all)");

@@ -10,7 +10,7 @@ use crate::failure::{Exit, Failure};
 use crate::report::{self, Report};
 
 /// Columns of a report that does not go to a terminal.
-const WIDTH: usize = 100;
+pub(super) const WIDTH: usize = 100;
 
 /// The reports that were asked for.
 pub(super) struct Outputs {
@@ -55,6 +55,11 @@ impl Outputs {
             }
         }
         Ok(Self { files, standard: rest.first().copied(), quiet })
+    }
+
+    /// Whether standard output belongs to a program.
+    pub(super) fn has_standard(&self) -> bool {
+        self.standard.is_some_and(|format| format != Format::Human)
     }
 
     /// Writes every report.
@@ -117,6 +122,16 @@ impl Outputs {
         }
         Ok(())
     }
+}
+
+/// Prints a text for a person. A reader that has seen enough (`| head`) is no failure.
+///
+/// # Errors
+/// When it cannot be printed.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.or_else(closed_early).map_err(|error| Failure::new(Exit::Environment, &error))
 }
 
 fn human(report: &Report, on_standard_output: bool) -> Result<(), Failure> {
@@ -190,6 +205,7 @@ fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     file.persist(path).map(drop).map_err(|error| error.error)
 }
 
-fn columns() -> usize {
+/// Columns of the terminal.
+pub(super) fn columns() -> usize {
     rustix::termios::tcgetwinsize(std::io::stderr()).map_or(WIDTH, |size| usize::from(size.ws_col).max(40))
 }

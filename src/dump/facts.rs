@@ -150,9 +150,14 @@ pub fn without_stored_hash(statement: &str) -> Option<String> {
     let (range, Word::Text(hash)) = words.get(at)? else {
         return None;
     };
-    let nothing = if hash.starts_with("md5") { NO_MD5 } else { NO_SCRAM };
+    let nothing = nothing_stored(hash)?;
     let (before, after) = (statement.get(..range.start)?, statement.get(range.end..)?);
     Some(format!("{before}'{nothing}'{after}"))
+}
+
+/// What stores nothing, of the kind of a stored password; none where a text is no such.
+pub fn nothing_stored(text: &str) -> Option<&'static str> {
+    is_hash(text).then_some(if text.starts_with("md5") { NO_MD5 } else { NO_SCRAM })
 }
 
 /// Stored passwords of both kinds that no password fits.

@@ -37,6 +37,11 @@ struct Source {
 }
 
 impl Sources {
+    /// Whether nothing of it comes from another file than `path`.
+    pub fn are_only(&self, path: &Path) -> bool {
+        self.0.iter().all(|source| source.path == path)
+    }
+
     /// The file and the line which a line of the text is; `path` where the text is that file.
     pub fn place(&self, path: &Path, line: usize) -> (PathBuf, usize) {
         match self.0.iter().rev().find(|source| source.line <= line) {

@@ -5,16 +5,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use toml::Spanned;
-
+use super::clone::newer_only;
 use super::error::{PlanError, Source};
 use super::file::{Extensions, RehearsalFile};
 use super::hazards::{self, HazardName, Hazards};
-use super::read::{self, dump};
-use super::sizes;
-use super::values::{OneOrMany, Setting};
+use super::read;
+use super::values::Setting;
 use super::workers::{passwords, workers};
-use crate::dump::{Content, DumpError, DumpFile};
+use crate::dump::{Content, DumpFile};
 use crate::identifiers::{DatabaseName, RoleName, WorkerName};
 use crate::observations::TableSize;
 use crate::runs::RunSpec;
@@ -22,6 +20,7 @@ use crate::sandbox::{BackendChoice, SandboxPlan};
 use crate::seed::rows::RowsPlan;
 use crate::seed::{SeedPlan, bootstrap_role};
 use crate::workers::WorkerSpec;
+use crate::workers::duties::Ran;
 
 /// What the command line says.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +51,16 @@ pub struct Overrides {
     pub no_cache: bool,
     /// Whether nothing is replayed.
     pub no_replay: bool,
+    /// The file with the statements that roles have run.
+    pub statements: Option<PathBuf>,
+    /// Whether roles of which these are known do all that they may besides.
+    pub all_duties: bool,
+    /// Whether no rehearsal file is looked for.
+    pub no_config: bool,
+    /// Whether there is to be no script, and no run.
+    pub scriptless: bool,
+    /// Whether the workers of the file are wanted without a script, too.
+    pub keep_workers: bool,
     /// Which hazards are looked for; empty: those that the file says.
     pub hazards: Vec<HazardName>,
 }
@@ -79,6 +88,10 @@ pub struct Plan {
     pub hazards: Hazards,
     /// How large the tables of the original are, by name, where that is known.
     pub sizes: BTreeMap<String, TableSize>,
+    /// What the roles have run, the most called first, where that is known and no worker is written.
+    pub statements: Vec<Ran>,
+    /// Whether roles of which that is known do all that they may besides, where no worker is written.
+    pub all_duties: bool,
     /// The files from which the clone is made, and the rehearsal file.
     pub files: Vec<PathBuf>,
     places: Places,
@@ -131,6 +144,7 @@ fn within(
 ) -> Result<Plan, PlanError> {
     let path = match &overrides.config {
         Some(path) => Some(directory.join(path)),
+        None if overrides.no_config => None,
         None => read::find(directory),
     };
     let (source, file, base) = match &path {
@@ -148,7 +162,8 @@ fn within(
                     read::FILE_NAME,
                     directory.display()
                 ),
-                help: "name one with --config; `thirdrun demo --write DIR` writes an example to begin from"
+                help: "name one with --config; `thirdrun init` writes one for the dumps that are here, and \
+                       `thirdrun demo --write DIR` an example to begin from"
                     .to_owned(),
             });
         }
@@ -159,7 +174,7 @@ fn within(
 }
 
 /// A path as one would type it from `directory`.
-fn short(path: &Path, directory: &Path) -> PathBuf {
+pub(super) fn short(path: &Path, directory: &Path) -> PathBuf {
     path.strip_prefix(directory).unwrap_or(path).to_owned()
 }
 
@@ -194,14 +209,11 @@ impl Builder<'_> {
         };
         let bootstrap = bootstrap_role(&roles);
         let (runs, sure) = self.runs()?;
-        let count = u32::try_from(sure).unwrap_or(u32::MAX);
-        let workers = workers(&file.worker, self.source, self.base, count)?;
-        if workers.is_empty() {
-            return Err(PlanError::Usage {
-                message: "there is no worker, so there is nothing that a script could break".to_owned(),
-                help: "describe each automation in a [[worker]] entry of the rehearsal file".to_owned(),
-            });
-        }
+        // Without a script the workers of all runs are there.
+        let count = if overrides.scriptless { u32::MAX } else { u32::try_from(sure).unwrap_or(u32::MAX) };
+        let written =
+            if overrides.scriptless && !overrides.keep_workers { &[][..] } else { file.worker.as_slice() };
+        let workers = workers(written, self.source, self.base, count)?;
         self.check_breaks(&workers)?;
         let major = self.wanted_major(said.major)?;
         newer_only(&schema, major)?;
@@ -247,7 +259,23 @@ impl Builder<'_> {
         let (cache, replay) = (!overrides.no_cache, !overrides.no_replay);
         let hazards = hazards::chosen(&overrides.hazards, &file.hazards, replay);
         let (title, seed, sizes) = (self.title(&runs), Arc::new(seed), self.sizes()?);
-        Ok(Plan { title, sandbox, seed, cache, workers, runs, sure, replay, hazards, sizes, files, places })
+        let statements = if workers.is_empty() { self.statements()? } else { Vec::new() };
+        Ok(Plan {
+            title,
+            sandbox,
+            seed,
+            cache,
+            workers,
+            runs,
+            sure,
+            replay,
+            hazards,
+            sizes,
+            statements,
+            all_duties: overrides.all_duties,
+            files,
+            places,
+        })
     }
 
     /// A plan that differs from another one by its script and its version.
@@ -270,115 +298,6 @@ impl Builder<'_> {
             self.source.path.display().to_string()
         }
     }
-
-    /// The major version that is asked for, else the one that the dump comes from.
-    fn wanted_major(&self, said: Option<u32>) -> Result<Option<u32>, PlanError> {
-        match (self.overrides.postgres, &self.file.clone.postgres) {
-            (Some(major), _) => Ok(Some(major)),
-            (None, Some(stated)) => self.major(stated.as_ref().0.as_str(), stated.span()).map(Some),
-            (None, None) => Ok(said),
-        }
-    }
-
-    /// The sizes that the file names, else those beside it that were captured with its schema.
-    fn sizes(&self) -> Result<BTreeMap<String, TableSize>, PlanError> {
-        if let Some(stated) = &self.file.clone.sizes {
-            let full = self.stated(stated.as_ref(), stated.span())?;
-            return sizes::read(&full, &short(&full, self.directory));
-        }
-        let full = self.base.join(sizes::FILE_NAME);
-        let beside = self.overrides.schema.is_empty() && full.exists();
-        if beside { sizes::read(&full, &short(&full, self.directory)) } else { Ok(BTreeMap::new()) }
-    }
-
-    /// Where a file is that the rehearsal file names.
-    fn stated(&self, path: &Path, span: Range<usize>) -> Result<PathBuf, PlanError> {
-        let full = self.base.join(path);
-        if full.exists() {
-            return Ok(full);
-        }
-        let help = "paths are relative to the rehearsal file";
-        Err(self.source.at(span, format!("there is no file {}", full.display()), help))
-    }
-
-    /// The dumps that a flag names, else the file, else the default where it exists.
-    fn dumps(
-        &self,
-        flagged: &[PathBuf],
-        flag: &str,
-        stated: Option<&Spanned<OneOrMany<PathBuf>>>,
-        default: Option<&str>,
-        required: bool,
-    ) -> Result<Vec<DumpFile>, PlanError> {
-        // Nobody has to have roles, or rows to load; but whose schema is empty has lost it.
-        let dump = |full: &Path, path: &Path, help: &str| match dump(full, path, help) {
-            Err(PlanError::Dump { error: DumpError::Empty { .. }, .. }) if !required => {
-                Ok(DumpFile::plain(path, ""))
-            }
-            read => read,
-        };
-        if !flagged.is_empty() {
-            let help = format!("{flag} names a file that pg_dump or pg_dumpall wrote");
-            return flagged.iter().map(|path| dump(&self.directory.join(path), path, &help)).collect();
-        }
-        if let Some(stated) = stated {
-            let read = |path: &PathBuf| {
-                let full = self.stated(path, stated.span())?;
-                dump(&full, &short(&full, self.directory), "its permissions must let you read it")
-            };
-            return stated.as_ref().0.iter().map(read).collect();
-        }
-        let Some(default) = default else {
-            return Ok(Vec::new());
-        };
-        let path = self.base.join(default);
-        if required || path.exists() {
-            let help = "write it with `pg_dump --schema-only`, or name it with --schema";
-            return Ok(vec![dump(&path, &short(&path, self.directory), help)?]);
-        }
-        Ok(Vec::new())
-    }
-
-    fn packages(&self) -> Result<Vec<String>, PlanError> {
-        let is_name = |name: &str| {
-            name.starts_with(|c: char| c.is_ascii_alphanumeric())
-                && name.chars().all(|c| c.is_ascii_alphanumeric() || "+-.:~=_".contains(c))
-        };
-        let checked = |stated: &Spanned<String>| {
-            let name = stated.as_ref();
-            if is_name(name) {
-                return Ok(name.clone());
-            }
-            Err(self.source.at(
-                stated.span(),
-                format!("'{name}' is no name of a package"),
-                "write it like \"postgresql-17-postgis-3\"",
-            ))
-        };
-        self.file.clone.packages.iter().map(checked).collect()
-    }
-
-    fn major(&self, text: &str, span: Range<usize>) -> Result<u32, PlanError> {
-        text.parse().map_err(|_| {
-            self.source.at(
-                span,
-                format!("'{text}' is no major version of PostgreSQL"),
-                "write it like \"17\"",
-            )
-        })
-    }
-}
-
-/// Every version restores the dumps of older ones, and none those of newer ones (PostgreSQL manual, pg_dump).
-fn newer_only(schema: &[DumpFile], wanted: Option<u32>) -> Result<(), PlanError> {
-    for file in schema {
-        if let (Some(original), Some(wanted)) = (file.facts().major, wanted)
-            && original > wanted
-        {
-            return Err(PlanError::OlderServer { path: file.path.clone(), original, wanted });
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn texts(values: &BTreeMap<String, Setting>) -> BTreeMap<String, String> {
@@ -386,6 +305,23 @@ pub(super) fn texts(values: &BTreeMap<String, Setting>) -> BTreeMap<String, Stri
 }
 
 impl Plan {
+    /// The same with other workers.
+    ///
+    /// # Errors
+    /// When a run says that it breaks a worker which is not among them.
+    pub fn with_workers(&self, workers: Vec<WorkerSpec>) -> Result<Self, PlanError> {
+        for name in self.runs.iter().flat_map(|run| &run.breaks) {
+            if !workers.iter().any(|worker| worker.name == *name) {
+                let names: Vec<_> = workers.iter().map(|worker| worker.name.as_str()).collect();
+                return Err(PlanError::Usage {
+                    message: format!("there is no worker '{name}', which a [[run]] is to break"),
+                    help: format!("none is written, so that they are the login roles: {}", names.join(", ")),
+                });
+            }
+        }
+        Ok(Self { workers, ..self.clone() })
+    }
+
     /// Checks what only the clone could tell: that the roles of workers and runs exist.
     ///
     /// # Errors

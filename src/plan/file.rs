@@ -33,6 +33,14 @@ pub struct RehearsalFile {
     pub hazards: HazardsSection,
 }
 
+/// The JSON Schema of the file, for editors.
+///
+/// # Errors
+/// When it cannot be written, which is a defect.
+pub fn json_schema() -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(&schemars::schema_for!(RehearsalFile))
+}
+
 /// `[hazards]`
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -144,8 +152,8 @@ pub struct RunEntry {
     /// The script. Default: that of `[script]`.
     #[schemars(with = "Option<PathBuf>")]
     pub script: Option<Spanned<PathBuf>>,
-    /// Whether the script itself ends in an error.
-    pub fails: bool,
+    /// Whether the script itself ends in an error. Default: false, but with `allow_failure` it may.
+    pub fails: Option<bool>,
     /// Who runs it. Default: that of `[script]`.
     pub role: Option<String>,
     /// psql variables, beside those of `[script]`.
@@ -192,16 +200,31 @@ pub struct WorkerEntry {
     pub max_outage: Option<Time>,
     /// Whether the steps are one transaction. Default: true.
     pub transaction: Option<bool>,
-    /// Whether an iteration leaves no trace. Default: false.
+    /// Whether an iteration leaves no trace; without `transaction` each step is rolled back by itself. Default: false.
     pub rollback: Option<bool>,
     /// Its steps.
     #[serde(default)]
     #[schemars(with = "Vec<StepEntry>")]
     pub step: Vec<Spanned<StepEntry>>,
-    /// A program: one start is one iteration.
+    /// A program: one start is one iteration, or with `keep_running` it is a service.
     pub command: Option<OneOrMany<String>>,
     /// The image it runs in, with Docker.
     pub image: Option<String>,
+    /// The user of that image it runs as, with Docker. Default: the caller's number.
+    pub user: Option<String>,
+    /// Whether the command goes on running: an iteration is a question whether it is healthy. Default: false.
+    pub keep_running: Option<bool>,
+    /// The program that succeeds while the service is healthy; or `sql` or steps tell it.
+    pub health: Option<OneOrMany<String>>,
+    /// The port at which the service speaks PostgreSQL's protocol: a pooler, through which other workers go.
+    #[schemars(with = "Option<u16>")]
+    pub port: Option<Spanned<u16>>,
+    /// Whether the service is started anew after each run, which is its new session. Default: true, but not with `port`.
+    #[schemars(with = "Option<bool>")]
+    pub restart: Option<Spanned<bool>>,
+    /// The service through which its sessions go, by name.
+    #[schemars(with = "Option<String>")]
+    pub through: Option<Spanned<String>>,
     /// Short form of one step.
     pub sql: Option<String>,
     /// Short form of one step: rows affected or returned.
@@ -214,6 +237,8 @@ pub struct WorkerEntry {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StepEntry {
+    /// What reports call it. Default: its text.
+    pub name: Option<String>,
     /// A query string.
     pub sql: Option<String>,
     /// Rows affected or returned: a number or ">=n".

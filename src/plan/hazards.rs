@@ -55,6 +55,16 @@ pub struct Hazards {
     pub latent: When,
 }
 
+impl Hazards {
+    /// None of them.
+    pub const NONE: Self = Self {
+        crash_points: When::Never,
+        held_locks: When::Never,
+        at_once: When::Never,
+        latent: When::Never,
+    };
+}
+
 /// What the flag says, else the file, else the default. Where nothing may be replayed, nothing is tried in copies.
 pub(super) fn chosen(flag: &[HazardName], file: &HazardsSection, replay: bool) -> Hazards {
     let one = |name: HazardName, stated: Option<bool>, default: When| {

@@ -18,6 +18,9 @@ impl Builder<'_> {
     /// The runs: the command line's script so many times, else those of the file; and how many are made in any case.
     pub(super) fn runs(&self) -> Result<(Vec<RunSpec>, usize), PlanError> {
         let section = &self.file.script;
+        if self.overrides.scriptless {
+            return Ok((Vec::new(), 0));
+        }
         if self.overrides.script.is_none() && !self.file.run.is_empty() {
             let all = self.file.run.len();
             let wanted = self.overrides.runs.map_or(all, |runs| usize::try_from(runs).unwrap_or(usize::MAX));
@@ -104,7 +107,8 @@ impl Builder<'_> {
                 .map_or(Duration::from_secs(60), |t| t.0),
             env: env.collect(),
             image: section.image.clone(),
-            may_fail: section.allow_failure || entry.fails,
+            may_fail: section.allow_failure || entry.fails == Some(true),
+            fails: entry.fails.or((!section.allow_failure).then_some(false)),
             breaks: entry.breaks.iter().map(|name| WorkerName::new(name.as_ref())).collect(),
         };
         let executable = rustix::fs::access(&spec.script, rustix::fs::Access::EXEC_OK).is_ok();
@@ -117,7 +121,11 @@ impl Builder<'_> {
         Ok(spec)
     }
 
+    /// Workers that are derived are known only when there is a clone.
     pub(super) fn check_breaks(&self, workers: &[WorkerSpec]) -> Result<(), PlanError> {
+        if workers.is_empty() {
+            return Ok(());
+        }
         for stated in self.file.run.iter().flat_map(|run| &run.breaks) {
             if !workers.iter().any(|worker| worker.name.as_str() == stated.as_ref()) {
                 return Err(self.source.unknown(

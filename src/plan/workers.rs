@@ -1,5 +1,7 @@
 //! `[[worker]]` entries, validated.
 
+mod services;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
@@ -31,6 +33,7 @@ pub(super) fn workers(
         }
         workers.push(worker);
     }
+    services::ways(entries, &workers, source)?;
     Ok(workers)
 }
 
@@ -89,13 +92,6 @@ fn worker(
             format!("write a number from 1 to {runs}, or make more runs"),
         ));
     }
-    if entry.rollback == Some(true) && entry.transaction == Some(false) {
-        return Err(source.at(
-            entry.name.span(),
-            format!("worker '{name}' is to roll back what is no transaction"),
-            "drop transaction = false, or drop rollback = true",
-        ));
-    }
     let time = |time: &Option<super::values::Time>, default: u64| {
         time.as_ref().map_or(Duration::from_millis(default), |time| time.0)
     };
@@ -108,6 +104,7 @@ fn worker(
         reconnect: entry.reconnect.unwrap_or(true),
         on_connect: entry.on_connect.clone(),
         password: entry.password.as_ref().map(Secret::new),
+        through: entry.through.as_ref().map(|through| WorkerName::new(through.as_ref())),
         every: time(&entry.every, 100),
         while_running: entry.while_running.unwrap_or(true),
         timeout: time(&entry.timeout, 2_000),
@@ -122,12 +119,18 @@ fn work(entry: &WorkerEntry, source: &Source, directory: &Path) -> Result<StepWo
     let name = entry.name.as_ref();
     let at_name = |message: String, help: &str| Err(source.at(entry.name.span(), message, help));
     let short = entry.sql.is_some();
-    let ways =
-        usize::from(short) + usize::from(entry.command.is_some()) + usize::from(!entry.step.is_empty());
+    let keeps_running = entry.keep_running == Some(true);
+    let program =
+        usize::from(entry.command.is_some() && !keeps_running) + usize::from(entry.health.is_some());
+    let ways = usize::from(short) + program + usize::from(!entry.step.is_empty());
     if ways > 1 {
         return at_name(
             format!("worker '{name}' says in more than one way what it does"),
-            "write one of: sql, command, or [[worker.step]] entries",
+            if keeps_running {
+                "write one of: health, sql, or [[worker.step]] entries"
+            } else {
+                "write one of: sql, command, or [[worker.step]] entries"
+            },
         );
     }
     if !short && (entry.rows.is_some() || entry.value.is_some()) {
@@ -136,6 +139,7 @@ fn work(entry: &WorkerEntry, source: &Source, directory: &Path) -> Result<StepWo
             "write rows and value beside the sql of the step that they belong to",
         );
     }
+    services::only_of_services(entry, source)?;
     if let Some(command) = &entry.command {
         if command.0.is_empty() {
             return at_name(
@@ -143,32 +147,43 @@ fn work(entry: &WorkerEntry, source: &Source, directory: &Path) -> Result<StepWo
                 "write the program and its arguments",
             );
         }
+        let command = CommandWork {
+            argv: command.0.clone(),
+            directory: directory.to_owned(),
+            image: entry.image.clone(),
+            user: entry.user.clone(),
+        };
+        if keeps_running {
+            return services::service(entry, source, command);
+        }
         if !entry.on_connect.is_empty() {
             return at_name(
                 format!("worker '{name}' is a program, which opens its own sessions"),
                 "drop on_connect: the program itself must say these statements",
             );
         }
-        return Ok(StepWork::Command(CommandWork {
-            argv: command.0.clone(),
-            directory: directory.to_owned(),
-            image: entry.image.clone(),
-        }));
+        return Ok(StepWork::Command(command));
     }
-    if let Some(sql) = &entry.sql {
-        return Ok(StepWork::Steps(vec![Step::Sql {
-            sql: sql.clone(),
-            rows: entry.rows.as_ref().map(|rows| rows.0),
-            value: entry.value.as_ref().map(|value| value.0.clone()),
-        }]));
-    }
-    if entry.step.is_empty() {
+    if !short && entry.step.is_empty() {
         return at_name(
             format!("worker '{name}' does nothing"),
             "write sql = \"…\", command = [\"…\"] or [[worker.step]] entries",
         );
     }
-    entry.step.iter().map(|entry| step(entry, source)).collect::<Result<_, _>>().map(StepWork::Steps)
+    steps(entry, source).map(StepWork::Steps)
+}
+
+/// The steps of an entry: its short form, or its own entries.
+fn steps(entry: &WorkerEntry, source: &Source) -> Result<Vec<Step>, PlanError> {
+    if let Some(sql) = &entry.sql {
+        return Ok(vec![Step::Sql {
+            name: None,
+            sql: sql.clone(),
+            rows: entry.rows.as_ref().map(|rows| rows.0),
+            value: entry.value.as_ref().map(|value| value.0.clone()),
+        }]);
+    }
+    entry.step.iter().map(|entry| step(entry, source)).collect()
 }
 
 fn step(entry: &Spanned<StepEntry>, source: &Source) -> Result<Step, PlanError> {
@@ -178,12 +193,13 @@ fn step(entry: &Spanned<StepEntry>, source: &Source) -> Result<Step, PlanError> 
     let wrong = |message: &str, help: &str| Err(source.at(span.clone(), message, help));
     match (&step.sql, &step.notify, step.pause.as_ref()) {
         (Some(sql), None, None) => Ok(Step::Sql {
+            name: step.name.clone(),
             sql: sql.clone(),
             rows: step.rows.as_ref().map(|rows| rows.0),
             value: step.value.as_ref().map(|value| value.0.clone()),
         }),
-        _ if step.rows.is_some() || step.value.is_some() => {
-            wrong("only a step with sql has rows or a value", "drop rows and value, or write sql")
+        _ if step.name.is_some() || step.rows.is_some() || step.value.is_some() => {
+            wrong("only a step with sql has a name, rows or a value", "drop them, or write sql")
         }
         (None, Some(channel), None) => Ok(Step::Notify { channel: channel.clone() }),
         (None, None, Some(time)) => Ok(Step::Pause(time.0)),

@@ -85,11 +85,11 @@ impl Conninfo {
 
 /// A connection string as some object of a database keeps it, with another password; none where it has none. Of one
 /// that cannot be read nothing is kept.
-pub(crate) fn masked(text: &str, password: &str) -> Option<String> {
+pub(crate) fn masked_by(text: &str, instead: &mut dyn FnMut(&str) -> String) -> Option<String> {
     let Ok(known) = Conninfo::parse(text) else {
-        return Some(password.to_owned());
+        return Some(instead(text));
     };
-    known.password.as_ref()?;
+    let password = instead(known.password.as_ref()?.reveal());
     let options = known.options.as_deref();
     Some(match &known.form {
         Form::Uri(address, query) => {
@@ -99,7 +99,7 @@ pub(crate) fn masked(text: &str, password: &str) -> Option<String> {
         }
         Form::Pairs(pairs) => {
             let mut pairs = pairs.clone();
-            pairs.push(("password".to_owned(), password.to_owned()));
+            pairs.push(("password".to_owned(), password));
             Form::Pairs(pairs).render(options)
         }
     })
@@ -254,6 +254,7 @@ mod tests {
 
     #[test]
     fn a_kept_connection_string_gets_another_password() {
+        let masked = |text: &str, mask: &str| masked_by(text, &mut |_| mask.to_owned());
         assert_eq!(masked("host=h password=s", "masked").as_deref(), Some("host=h password=masked"));
         assert_eq!(
             masked("postgres://u:s@h/d", "masked").as_deref(),

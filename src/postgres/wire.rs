@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::Endpoint;
+use crate::network::{self, What};
 
 /// A stream to a server, whichever kind.
 pub(crate) enum Wire {
@@ -28,6 +29,12 @@ impl Wire {
                 let stream = TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;
                 Ok(Self::Tcp(stream))
+            }
+            Endpoint::Inside { process, port } => {
+                let stream = std::net::TcpStream::from(network::socket(*process, *port, What::Connects)?);
+                stream.set_nonblocking(true)?;
+                stream.set_nodelay(true)?;
+                Ok(Self::Tcp(TcpStream::from_std(stream)?))
             }
         }
     }

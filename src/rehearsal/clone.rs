@@ -1,7 +1,5 @@
 //! From a plan to a sandbox that has the clone: made of the dumps, or started from one that was kept.
 
-use std::time::Duration;
-
 use crate::dump::{Content, DumpFile, PlainDump};
 use crate::failure::{Exit, Failure, NO_ROOM};
 use crate::observations::{CloneFacts, WorkerObservation};
@@ -67,6 +65,16 @@ async fn filled(
 
 /// Makes the clone of the dumps.
 async fn made(plan: &Plan, sandbox: &Sandbox, scope: &Scope) -> Result<CloneFacts, Failure> {
+    let dumps = dumps(plan, sandbox, scope).await?;
+    let root = sandbox.first_session().await;
+    Ok(seed(&plan.seed, &dumps, sandbox.server(), root).await?)
+}
+
+/// The dumps of a plan as SQL.
+///
+/// # Errors
+/// When no `pg_restore` reads an archive.
+pub async fn dumps(plan: &Plan, sandbox: &Sandbox, scope: &Scope) -> Result<Dumps, Failure> {
     let mut dumps = Dumps { schema: Vec::new(), roles: Vec::new(), load: Vec::new() };
     for (files, rows, plain) in [
         (&plan.seed.schema, plan.seed.in_dump, &mut dumps.schema),
@@ -77,8 +85,7 @@ async fn made(plan: &Plan, sandbox: &Sandbox, scope: &Scope) -> Result<CloneFact
             plain.push(as_sql(file, rows, sandbox, scope).await?);
         }
     }
-    let root = sandbox.first_session().await;
-    Ok(seed(&plan.seed, &dumps, sandbox.server(), root).await?)
+    Ok(dumps)
 }
 
 /// A dump as SQL. An archive is `pg_restore`'s to read.
@@ -147,7 +154,7 @@ pub(super) async fn lost(
     if !baseline.iter().any(WorkerObservation::lost_connection) {
         return Ok(());
     }
-    written(sandbox).await;
+    sandbox.has_broken_off().await;
     sandbox.reached().await?;
     if sandbox.log_if_gone().await.is_none() && sandbox.crash().await.is_none() {
         return Ok(());
@@ -156,23 +163,10 @@ pub(super) async fn lost(
     Err(with_log(Failure::said(Exit::Environment, lost), sandbox, scope).await)
 }
 
-/// Waits until a server that has lost a process has written so, and has recovered or is gone: who had a session hears
-/// of it first.
-async fn written(sandbox: &Sandbox) {
-    let begun = tokio::time::Instant::now();
-    while sandbox.crash().await.is_none()
-        && sandbox.log_if_gone().await.is_none()
-        && begun.elapsed() < WRITTEN
-    {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    sandbox.settle().await;
-}
-
 /// A failure while the server is gone, or has lost a process, is explained by the server's log.
 pub(super) async fn with_log(failure: Failure, sandbox: &Sandbox, scope: &Scope) -> Failure {
     if failure.lost_connection() {
-        written(sandbox).await;
+        sandbox.has_broken_off().await;
     }
     if let Err(lost) = sandbox.reached().await {
         return lost.into();
@@ -201,8 +195,6 @@ pub(super) async fn with_log(failure: Failure, sandbox: &Sandbox, scope: &Scope)
     }
 }
 
-/// How long a server that has lost a process may take to write so.
-const WRITTEN: Duration = Duration::from_secs(10);
 /// What to type where a server has ended.
 const ENDED: &str =
     "say the same again; if the server ends each time, its log or the kernel's (`dmesg`) says why";

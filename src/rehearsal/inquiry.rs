@@ -13,6 +13,9 @@ use crate::tap::Recording;
 /// Replays that a rehearsal may take: what has not been found by then is not found.
 const MOST: usize = 200;
 
+/// Replays in which the script did not end, after which no more are made: each takes long.
+const ENDLESS: usize = 3;
+
 /// Times that the same questions are asked of new copies when none gives an answer.
 const ATTEMPTS: u32 = 3;
 
@@ -25,13 +28,13 @@ pub(super) async fn inquire(
     progress: &Progress,
     questions: impl Fn(&Rehearsal) -> Vec<Experiment>,
 ) -> Result<Rehearsal, Failure> {
-    let statements: Vec<_> = rehearsal.runs.iter().map(|run| run.result.statements.clone()).collect();
+    let results: Vec<_> = rehearsal.runs.iter().map(|run| run.result.clone()).collect();
     let known = rehearsal
         .runs
         .iter()
-        .zip(&statements)
+        .zip(&results)
         .zip(recordings)
-        .map(|((run, statements), recording)| Known { run: run.run, statements, recording })
+        .map(|((run, result), recording)| Known { run: run.run, result, recording })
         .collect();
     let replayer = Replayer::new(plan, &rehearsal.sandbox.backend, scope, known);
     let mut fruitless = 0;
@@ -48,7 +51,7 @@ pub(super) async fn inquire(
             rehearsal.replays.extend(answer.ok().flatten());
         }
         fruitless = if rehearsal.replays.len() == before { fruitless + 1 } else { 0 };
-        if fruitless == ATTEMPTS {
+        if fruitless == ATTEMPTS || replayer.endless() >= ENDLESS {
             return Ok(rehearsal);
         }
     }

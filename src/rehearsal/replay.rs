@@ -2,23 +2,39 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use super::rows::Around;
 use super::stage::{Set, Stage};
 use crate::failure::Failure;
 use crate::identifiers::RunNumber;
-use crate::observations::{Edit, Experiment, Replay, Statement, Trial, WorkerObservation};
+use crate::observations::{
+    Edit, Ending, Experiment, Replay, RunObservation, ScriptResult, Trial, WorkerObservation,
+};
 use crate::plan::Plan;
 use crate::programs::BoxFuture;
 use crate::progress::Progress;
+use crate::runs::RunSpec;
 use crate::sandbox::{BackendChoice, Scope};
 use crate::tap::{At, Boundary, Coming, Decision, Next, Orders, Recording};
 use crate::verdict;
 
+/// How many times as long as in the rehearsal a run may take: several copies may be at work at once.
+const LONGER: f64 = 4.0;
+/// What a run may take in any case: one that waits for a statement that was left out may give up in the end, on a slow
+/// machine too.
+const LEAST: Duration = Duration::from_secs(60);
+/// How many times as many statements as in the rehearsal a run may send, and how many more: one that sends more than that
+/// waits for what never comes. It is seen long before its time is over, and on each machine at the same statement.
+const MORE: (u32, u32) = (5, 200);
+
 /// What a run was, for those who make it again.
 pub(super) struct Known<'a> {
     pub(super) run: RunNumber,
-    pub(super) statements: &'a [Statement],
+    pub(super) result: &'a ScriptResult,
     pub(super) recording: &'a Recording,
 }
 
@@ -27,15 +43,23 @@ pub(super) struct Replayer<'a> {
     plan: Plan,
     scope: &'a Scope,
     known: Vec<Known<'a>>,
+    /// Replays that had to be ended.
+    endless: AtomicUsize,
 }
 
 impl<'a> Replayer<'a> {
     /// `backend` is the one that the rehearsal had.
     pub(super) fn new(plan: &Plan, backend: &str, scope: &'a Scope, known: Vec<Known<'a>>) -> Self {
-        Self { plan: on_backend(plan, backend), scope, known }
+        Self { plan: on_backend(plan, backend), scope, known, endless: AtomicUsize::new(0) }
     }
 
-    /// Makes one replay, in a sandbox of its own. None: its workers did not work even before the first run.
+    /// How many replays had to be ended, since the script does not end without some of its statements.
+    pub(super) fn endless(&self) -> usize {
+        self.endless.load(Ordering::Relaxed)
+    }
+
+    /// Makes one replay, in a sandbox of its own. None: its workers did not work even before the first run, or the
+    /// script did not end.
     pub(super) async fn replay(&self, experiment: Experiment) -> Result<Option<Replay>, Failure> {
         let scope = self.scope.child()?;
         let replay = self.in_sandbox(experiment, &scope).await;
@@ -67,7 +91,9 @@ impl<'a> Replayer<'a> {
             }
             let known = self.known.iter().find(|known| known.run == spec.number);
             let known = known.filter(|_| spec.number == experiment.run);
-            let mut orders = known.map_or_else(Orders::default, |known| orders(&experiment.edit, known));
+            let too_many = Arc::new(Notify::new());
+            let mut orders =
+                known.map_or_else(Orders::default, |known| orders(&experiment.edit, known, &too_many));
             let around = match (known, experiment.rows_around) {
                 (Some(known), Some(statement)) => Some(Arc::new(around(&stage, known, statement).await)),
                 _ => None,
@@ -75,7 +101,15 @@ impl<'a> Replayer<'a> {
             if let Some(around) = &around {
                 orders.boundary = Some(Arc::clone(around) as Arc<dyn Boundary>);
             }
-            let (run, _) = stage.run(spec, orders, &progress).await?;
+            let bounded = self.bounded(spec);
+            let run = tokio::select! {
+                run = stage.run(&bounded, orders, &progress) => Some(run?.0).filter(|run| !self.went_on_and_on(run)),
+                () = too_many.notified() => None,
+            };
+            let Some(run) = run else {
+                self.endless.fetch_add(1, Ordering::Relaxed);
+                return Ok(None);
+            };
             workers = run.workers;
             if let Some(around) = around {
                 rows = around.changed().await;
@@ -85,7 +119,7 @@ impl<'a> Replayer<'a> {
         if let Some(spec) =
             self.plan.runs.iter().find(|spec| experiment.rerun && spec.number == experiment.run)
         {
-            rerun = Some(stage.run(spec, Orders::default(), &progress).await?.0.workers);
+            rerun = Some(stage.run(&self.bounded(spec), Orders::default(), &progress).await?.0.workers);
         }
         let mut trials = Vec::new();
         for sql in &experiment.repairs {
@@ -97,9 +131,26 @@ impl<'a> Replayer<'a> {
     }
 }
 
+impl Replayer<'_> {
+    /// A run that is given no more time than it can need: without some of its statements it may never end.
+    fn bounded(&self, spec: &RunSpec) -> RunSpec {
+        let took =
+            self.known.iter().find(|known| known.run == spec.number).map(|known| known.result.duration_ms);
+        let enough = took.map(|took| Duration::from_secs_f64(took.max(0.0) / 1e3).mul_f64(LONGER).max(LEAST));
+        RunSpec { timeout: enough.map_or(spec.timeout, |enough| enough.min(spec.timeout)), ..spec.clone() }
+    }
+
+    /// Whether a run was ended that had ended by itself in the rehearsal: what became of its workers tells nothing.
+    fn went_on_and_on(&self, run: &RunObservation) -> bool {
+        let known = self.known.iter().find(|known| known.run == run.run);
+        let ended = |result: &ScriptResult| result.ending != Ending::TimedOut;
+        known.is_some_and(|known| ended(known.result)) && !ended(&run.result)
+    }
+}
+
 /// Has rows read around a statement of the run that comes.
 async fn around(stage: &Stage<'_>, known: &Known<'_>, statement: u32) -> Around {
-    let before = known.statements.iter().map(|one| one.index).filter(|index| *index < statement);
+    let before = known.result.statements.iter().map(|one| one.index).filter(|index| *index < statement);
     let server = stage.sandbox.server();
     Around::begin(server, &stage.superuser(), statement, before.max()).await
 }
@@ -114,23 +165,23 @@ pub(super) fn on_backend(plan: &Plan, backend: &str) -> Plan {
 }
 
 /// Which statements of a run are carried out. A statement is known by its text and by how many there were of it
-/// before; one that was never sent before by its place.
-fn orders(edit: &Edit, known: &Known) -> Orders {
+/// before; one that was never sent before by its place. `too_many` is told when there is no end of them.
+fn orders(edit: &Edit, known: &Known, too_many: &Arc<Notify>) -> Orders {
     match edit {
         Edit::Whole => return Orders::default(),
         Edit::CutAfter(last) => return Orders { boundary: Some(Arc::new(Cut(*last))), ..Orders::default() },
         Edit::UpTo(_) | Edit::Without(_) => {}
     }
-    let suspects = verdict::suspects(known.statements);
+    let suspects = verdict::suspects(&known.result.statements);
     let mut numbers: HashMap<(String, u32), u32> = HashMap::new();
     let mut left_out: HashMap<u32, Option<bytes::Bytes>> = HashMap::new();
-    for (seen, statement) in known.recording.statements.iter().zip(known.statements) {
+    for (seen, statement) in known.recording.statements.iter().zip(&known.result.statements) {
         numbers.insert((seen.text.clone(), seen.occurrence), seen.index);
         let carried_out = match edit {
             Edit::Whole | Edit::CutAfter(_) => true,
             // What had no effect would only do harm in a run that ends early.
             Edit::UpTo(last) => {
-                verdict::steers(statement, known.statements)
+                verdict::steers(statement, &known.result.statements)
                     || (seen.index <= *last && suspects.contains(&seen.index))
             }
             Edit::Without(others) => !others.contains(&seen.index),
@@ -143,7 +194,14 @@ fn orders(edit: &Edit, known: &Known) -> Orders {
         Edit::UpTo(last) => *last,
         Edit::Whole | Edit::Without(_) | Edit::CutAfter(_) => u32::MAX,
     };
+    let (times, more) = MORE;
+    let sent = u32::try_from(known.result.statements.len()).unwrap_or(u32::MAX);
+    let most = sent.saturating_mul(times).saturating_add(more);
+    let too_many = Arc::clone(too_many);
     let decide = move |coming: &Coming<'_>| {
+        if coming.index > most {
+            too_many.notify_one();
+        }
         let number = numbers.get(&(coming.text.to_owned(), coming.occurrence)).copied();
         match left_out.get(&number.unwrap_or(coming.index)) {
             Some(response) => Decision::Skip(response.clone()),

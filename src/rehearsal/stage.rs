@@ -1,6 +1,6 @@
 //! A sandbox with its workers, ready for runs: the rehearsal itself is made on one, and so is every replay of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ impl<'a> Stage<'a> {
         let launcher = sandbox.launcher();
         launcher.prepare(&places).await?;
         launcher.provide(&logins.logins).await?;
-        let mut crew = crew(plan, &sandbox, &logins);
+        let mut crew = crew(plan, &sandbox, &logins).await?;
         progress.phase(&Phase::Baseline);
         let resting = async {
             let server = sandbox.server();
@@ -101,6 +101,11 @@ impl<'a> Stage<'a> {
         sandbox.kept().await;
         let stage = Stage { plan, sandbox, crew, arrivals, tap, logins: logins.logins };
         Ok(Set { stage, clone, baseline, resting })
+    }
+
+    /// Has the workers of a run all work at once before it, which shows how long that ordinarily takes them.
+    pub(super) async fn accustom(&mut self, spec: &RunSpec) {
+        self.crew.accustom(spec.number).await;
     }
 
     /// One run, and what became of every worker. `orders` say which of its statements are carried out.
@@ -159,7 +164,7 @@ impl<'a> Stage<'a> {
             // do afterwards.
             tap.boundaries_done().await;
         }
-        self.sandbox.settle().await;
+        let settled = self.sandbox.settle().await;
         if self.arrivals.strangers().await.is_err() {
             // The server has crashed and recovered, or is gone, which the workers will tell.
             let again =
@@ -170,7 +175,7 @@ impl<'a> Stage<'a> {
         }
         progress.phase(&Phase::After { run: spec.number, of });
         let workers = self.crew.end_shift(shift).await?;
-        if !workers.iter().all(WorkerObservation::works) {
+        if settled && !workers.iter().all(WorkerObservation::works) {
             // The server may be ending at this moment: who had a session hears of it first.
             self.sandbox.settle().await;
         }
@@ -269,6 +274,12 @@ impl<'a> Stage<'a> {
         self.crew.baseline().await
     }
 
+    /// The sandbox, and the workers with their sessions.
+    pub(super) async fn dissolve(self) -> (Sandbox, Crew) {
+        self.arrivals.close().await;
+        (self.sandbox, self.crew)
+    }
+
     /// Sends the workers home.
     pub(super) async fn strike(self) -> Sandbox {
         self.crew.stop().await;
@@ -281,12 +292,30 @@ fn names(plan: &Plan) -> Vec<WorkerName> {
     plan.workers.iter().map(|worker| worker.name.clone()).collect()
 }
 
-fn crew(plan: &Plan, sandbox: &Sandbox, logins: &Logins) -> Crew {
+async fn crew(plan: &Plan, sandbox: &Sandbox, logins: &Logins) -> Result<Crew, Failure> {
+    let launcher = sandbox.launcher();
+    let mut ways = BTreeMap::new();
+    for worker in &plan.workers {
+        let Some(port) = worker.port() else { continue };
+        let way = launcher.inside(port).await?.ok_or_else(|| no_way(&worker.name))?;
+        ways.insert(worker.name.clone(), way);
+    }
     let surroundings = Surroundings {
         endpoint: sandbox.server().endpoint.clone(),
         database: plan.seed.database.clone(),
-        logins: std::sync::Arc::new(logins.logins.clone()),
-        launcher: sandbox.launcher(),
+        logins: Arc::new(logins.logins.clone()),
+        launcher,
+        ways: Arc::new(ways),
     };
-    Crew::new(plan.workers.clone(), surroundings)
+    Ok(Crew::new(plan.workers.clone(), surroundings))
+}
+
+/// Nobody can go through a service.
+fn no_way(service: &WorkerName) -> Failure {
+    let message = format!(
+        "workers cannot go through '{service}' here: thirdrun may not enter the network of its container, and nothing in \
+         there could be started that passes on what they say"
+    );
+    Failure::said(Exit::Environment, &message)
+        .hint("use an image with bash, as the official ones are, or --backend local")
 }

@@ -230,8 +230,8 @@ fn is_query(at: &At) -> bool {
     at.tag.as_deref().is_some_and(|tag| tag.starts_with("SELECT"))
 }
 
-/// Whether a statement can have changed the state. Rows are none of it; of a failed one nothing is left, but that its
-/// transaction is undone.
+/// Whether a statement can have changed the state. Rows are none of it. Of one that fails in a transaction block nothing
+/// is left, but of others that fail there may be: see [`crate::verdict::undone`].
 fn changes_something(at: &At) -> bool {
     /// Statements that change rows, or the session, or nothing. In the midst of a transaction nothing may be asked
     /// before the first of the others: `SET TRANSACTION` wants to come first (PostgreSQL manual, SET TRANSACTION).
@@ -253,6 +253,6 @@ fn changes_something(at: &At) -> bool {
         "NOTIFY",
         "EXPLAIN",
     ];
-    let Some(tag) = &at.tag else { return false };
+    let Some(tag) = &at.tag else { return at.status == b'I' };
     tag.split(' ').next().is_some_and(|word| !NOTHING.contains(&word))
 }

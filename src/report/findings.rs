@@ -1,6 +1,7 @@
 //! What a report has to say about single lines of scripts: the common part of what is rendered for CI servers.
 
 use super::document::{Document, RunEntry, StatementEntry, WorkerEntry};
+use super::reproduction::Difference;
 use super::scripts::{Report, ScriptEntry};
 use crate::verdict::{Hazard, HazardKind, Reason, ReasonKind};
 
@@ -57,6 +58,7 @@ rules! {
     SCRIPT_FAILED "script_failed" "ScriptFailed" "The script ended in an error."
     BASELINE "worker_fails_at_baseline" "AutomationFailsBeforehand" "The automation does not work even before the first run, so that nothing can be blamed on the script."
     NO_REHEARSAL "no_rehearsal" "NoRehearsal" "There was no rehearsal: no server, or no clone."
+    NOT_REPRODUCED "not_reproduced" "IncidentNotReproduced" "The incident did not happen again as it is recorded."
     CRASH_POINT "crash_point" "CrashPoint" "A script that is cut off there leaves an automation broken."
     HELD_LOCKS "held_locks" "HeldLocks" "Automations wait for what the statement locks, for as long as it takes."
     AT_ONCE "at_once" "RunTwiceAtOnce" "Two who run the script at the same time leave something else than two who run it one after the other."
@@ -87,6 +89,11 @@ fn of_script(entry: &ScriptEntry) -> Vec<Finding> {
         });
     }
     if let Some(document) = &entry.report {
+        if let Some(reproduction) = &document.reproduction {
+            // What went wrong was to go wrong.
+            found.extend(reproduction.differences.iter().map(|difference| of_difference(entry, difference)));
+            return found;
+        }
         found.extend(document.reasons.iter().filter_map(|reason| of_reason(entry, document, reason)));
         found.extend(document.hazards.iter().map(|hazard| of_hazard(entry, document, hazard)));
     }
@@ -167,6 +174,19 @@ fn of_hazard(entry: &ScriptEntry, document: &Document, hazard: &Hazard) -> Findi
         title: titled(entry, &format!("hazard in run {}", hazard.run)),
         message: hazard.message.clone(),
         about,
+    }
+}
+
+fn of_difference(entry: &ScriptEntry, difference: &Difference) -> Finding {
+    let run = difference.run;
+    Finding {
+        rule: &NOT_REPRODUCED,
+        severity: Severity::Critical,
+        path: entry.script.clone(),
+        line: None,
+        title: titled(entry, &format!("run {run} was not as recorded")),
+        message: difference.message.clone(),
+        about: difference.worker.iter().map(ToString::to_string).chain([run.to_string()]).collect(),
     }
 }
 

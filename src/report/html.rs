@@ -6,8 +6,9 @@ use askama::Template;
 
 use super::document::{Document, ResultStatus, RunEntry, SessionEntry, WorkerEntry};
 use super::findings::{culprits, failing, first_failure, worker};
+use super::reproduction::Reproduction;
 use super::scripts::{Conclusion, Report, ScriptEntry};
-use super::words::{closing, counted, ended, milliseconds};
+use super::words::{again, closing, counted, ended, milliseconds};
 use crate::verdict::{Reason, ReasonKind, Status};
 
 use timeline::{Lane, lanes, span};
@@ -113,7 +114,11 @@ struct Change {
 /// # Errors
 /// Never in practice: it is written into memory.
 pub fn render(report: &Report) -> Result<String, askama::Error> {
-    let (verdict, class) = called(report.verdict);
+    let (verdict, class) = match report.reproduction() {
+        Some(seen) if seen.happened_again => ("REPRODUCED", "good"),
+        Some(_) => ("NOT REPRODUCED", "bad"),
+        None => called(report.verdict),
+    };
     Page {
         style: include_str!("html/style.css"),
         version: &report.thirdrun,
@@ -170,6 +175,9 @@ fn script(entry: &ScriptEntry) -> Script {
     if let Some(document) = &entry.report {
         view.closing = closing(document);
         view.facts = Some(facts(document));
+        if let Some(reproduction) = &document.reproduction {
+            view.trouble.extend(reproduced(reproduction));
+        }
         view.rows = rows(document);
         view.culprits = culprits(document).into_iter().map(|reason| culprit(document, reason)).collect();
         view.hazards = document
@@ -185,16 +193,31 @@ fn script(entry: &ScriptEntry) -> Script {
     view
 }
 
+/// Whether a recorded incident happened again, and how it differed.
+fn reproduced(reproduction: &Reproduction) -> impl Iterator<Item = Line> {
+    let (word, class) =
+        if reproduction.happened_again { ("Reproduced", "good") } else { ("Not reproduced", "bad") };
+    let first = Line { class, text: format!("{word}: {}", again(reproduction)) };
+    let differences = reproduction.differences.iter();
+    let differences = differences.map(|one| Line { class: "bad", text: one.message.clone() });
+    std::iter::once(first).chain(differences)
+}
+
 fn facts(document: &Document) -> String {
     let (sandbox, clone) = (&document.sandbox, &document.clone);
     let server = match &sandbox.image {
         Some(image) => format!("{} {image}", sandbox.backend),
         None => sandbox.backend.clone(),
     };
-    format!(
+    let mut facts = format!(
         "PostgreSQL {} ({server}); {}; clone of {} tables and {} roles, {} synthetic rows",
         sandbox.postgres, sandbox.isolation, clone.tables, clone.roles, clone.rows
-    )
+    );
+    if let Some(derived) = &document.derived {
+        let (steps, out) = (derived.steps, derived.left_out.len());
+        facts.push_str(&format!("; workers of what the login roles can do, {steps} steps, {out} left out"));
+    }
+    facts
 }
 
 fn rows(document: &Document) -> Vec<Row> {

@@ -9,9 +9,10 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::document::{Document, ResultStatus, RunEntry};
+use super::reproduction::Reproduction;
 use super::scripts::{Conclusion, Report, ScriptEntry};
 use super::visible::{self, visible, without_commands};
-use super::words::{closing, counted, ended};
+use super::words::{self, closing, counted, ended};
 use crate::dump::{TokenKind, tokens};
 use crate::verdict::{Hazard, Outcome};
 
@@ -123,7 +124,26 @@ fn rehearsal(document: &Document, width: usize) -> String {
     text.push('\n');
     settled(&mut text, document, width);
     let _ = writeln!(text, "{}", closing_line(document));
+    if let Some(reproduction) = &document.reproduction {
+        again(&mut text, document, reproduction, width);
+    }
     text
+}
+
+/// Whether a recorded incident happened again, and how it differed.
+fn again(text: &mut String, document: &Document, reproduction: &Reproduction, width: usize) {
+    if document.verdict == Outcome::Inconclusive {
+        return;
+    }
+    let (word, style) =
+        if reproduction.happened_again { ("REPRODUCED", GOOD.bold()) } else { ("NOT REPRODUCED", BAD) };
+    let _ = writeln!(text, "{} {}", painted(style, word), words::again(reproduction));
+    for difference in &reproduction.differences {
+        let options = textwrap::Options::new(width).initial_indent("  ").subsequent_indent("    ");
+        for line in textwrap::wrap(&difference.message, options) {
+            let _ = writeln!(text, "{line}");
+        }
+    }
 }
 
 /// Whether a script that was run again and again still changes something, and how.
@@ -210,13 +230,26 @@ fn clone_line(document: &Document) -> String {
         if sandbox.seed_cached { "; kept from an earlier check" } else { "" },
     );
     let mut line = format!("{}\n{}", painted(FAINT, &server), painted(FAINT, &held));
+    let mut left_out = Vec::new();
+    if let Some(derived) = &document.derived {
+        let what = format!(
+            "{} of what the login roles can do, with {} (`thirdrun workers` writes them down)",
+            counted(document.baseline.workers.len(), "worker"),
+            counted(derived.steps, "step"),
+        );
+        let _ = write!(line, "\n{}", painted(FAINT, &what));
+        let told = derived.left_out.iter();
+        left_out.extend(told.map(|out| {
+            format!("{}: {}: left out: {}", painted(UNEASY, out.role.as_str()), out.what, out.error)
+        }));
+    }
     let skipped = clone
         .skipped
         .iter()
         .map(|skipped| format!("{}: left out: {}", painted(UNEASY, &skipped.object), skipped.error));
     let empty = clone.tables_without_rows.iter();
     let empty = empty.map(|table| format!("{} {table}", painted(UNEASY, "no rows in")));
-    for list in [skipped.collect::<Vec<_>>(), empty.collect()] {
+    for list in [skipped.collect::<Vec<_>>(), empty.collect(), left_out] {
         for entry in list.iter().take(LISTED) {
             let _ = write!(line, "\n{entry}");
         }

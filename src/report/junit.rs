@@ -1,13 +1,15 @@
 //! JUnit XML: a suite for each script, a case for each worker and run.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report as Xml, TestCase, TestCaseStatus, TestSuite};
 
 use super::document::{Document, ResultStatus, RunEntry, WorkerEntry};
 use super::findings::{failing, first_failure};
+use super::reproduction::{Difference, Reproduction};
 use super::scripts::{Report, ScriptEntry, Trouble};
-use crate::identifiers::RunNumber;
+use crate::identifiers::{RunNumber, WorkerName};
 use crate::verdict::{Reason, ReasonKind, Status};
 
 /// Renders a report as JUnit XML.
@@ -18,7 +20,13 @@ pub fn render(report: &Report) -> Result<String, quick_junit::SerializeError> {
     let mut xml = Xml::new("thirdrun");
     xml.add_test_suites(report.scripts.iter().map(suite));
     // The schema of Jenkins has no such number there, and no case is ever skipped.
-    xml.to_string().map(|text| text.replacen(" skipped=\"0\"", "", 1))
+    let text = xml.to_string()?.replacen(" skipped=\"0\"", "", 1);
+    Ok(allowed(&text))
+}
+
+/// Without the two characters of Unicode that XML does not have (XML 1.0, 2.2) and the library lets through.
+fn allowed(text: &str) -> String {
+    text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 
 fn suite(entry: &ScriptEntry) -> TestSuite {
@@ -30,9 +38,14 @@ fn suite(entry: &ScriptEntry) -> TestSuite {
     }
     if let Some(document) = &entry.report {
         cases.extend(document.baseline.workers.iter().map(|worker| before(document, worker)));
-        for run in &document.runs {
-            cases.push(script(document, run));
-            cases.extend(run.workers.iter().map(|worker| after(document, run, worker)));
+        match &document.reproduction {
+            Some(reproduction) => cases.extend(recorded(document, reproduction)),
+            None => {
+                for run in &document.runs {
+                    cases.push(script(document, run));
+                    cases.extend(run.workers.iter().map(|worker| after(document, run, worker)));
+                }
+            }
         }
     }
     for case in &mut cases {
@@ -68,6 +81,51 @@ fn before(document: &Document, worker: &WorkerEntry) -> TestCase {
     TestCase::new(format!("before run 1: {}", worker.name), status)
 }
 
+/// Of an incident that is replayed a case is well when it is as recorded, though an automation breaks in it.
+fn recorded(document: &Document, reproduction: &Reproduction) -> Vec<TestCase> {
+    let case = |name: String, run: RunNumber, worker: Option<&WorkerName>| {
+        let of_case = |one: &&Difference| one.run == run && one.worker.as_ref() == worker;
+        let messages: Vec<_> =
+            reproduction.differences.iter().filter(of_case).map(|one| one.message.as_str()).collect();
+        let status = match messages.first() {
+            None => TestCaseStatus::success(),
+            Some(first) => {
+                let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+                status.set_type("not_reproduced").set_message(*first).set_description(messages.join("\n"));
+                status
+            }
+        };
+        TestCase::new(name, status)
+    };
+    let mut cases = Vec::new();
+    let mut told = BTreeSet::new();
+    for run in &document.runs {
+        told.insert((run.run, None));
+        cases.push(timed(case(title(run), run.run, None), run));
+        for worker in &run.workers {
+            told.insert((run.run, Some(&worker.name)));
+            cases.push(case(format!("run {}: {}", run.run, worker.name), run.run, Some(&worker.name)));
+        }
+    }
+    // Runs that were not made, and workers that there were not.
+    for one in &reproduction.differences {
+        if told.insert((one.run, one.worker.as_ref())) {
+            let who = one.worker.as_ref().map_or("the script", WorkerName::as_str);
+            cases.push(case(format!("run {}: {who}", one.run), one.run, one.worker.as_ref()));
+        }
+    }
+    cases
+}
+
+fn title(run: &RunEntry) -> String {
+    format!("run {}: the script {}", run.run, run.script)
+}
+
+fn timed(mut case: TestCase, run: &RunEntry) -> TestCase {
+    case.set_time(Duration::try_from_secs_f64(run.result.duration_ms / 1000.0).unwrap_or_default());
+    case
+}
+
 fn script(document: &Document, run: &RunEntry) -> TestCase {
     let failed = reason(document, run.run, |reason| reason.kind == ReasonKind::ScriptFailed);
     let status = match failed {
@@ -84,8 +142,7 @@ fn script(document: &Document, run: &RunEntry) -> TestCase {
             status
         }
     };
-    let mut case = TestCase::new(format!("run {}: the script {}", run.run, run.script), status);
-    case.set_time(Duration::try_from_secs_f64(run.result.duration_ms / 1000.0).unwrap_or_default());
+    let mut case = timed(TestCase::new(title(run), status), run);
     if run.result.status != ResultStatus::Succeeded && !run.result.output_tail.is_empty() {
         case.set_system_out(run.result.output_tail.as_str());
     }
@@ -134,4 +191,18 @@ fn told(worker: &WorkerEntry) -> Vec<String> {
     }
     lines.extend(worker.advice.iter().map(|advice| format!("how the script avoids it: {advice}")));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_that_xml_does_not_have_are_replaced() {
+        let trouble = Trouble { exit_code: 4, message: String::new(), causes: Vec::new(), hints: Vec::new() };
+        let report = Report::new(vec![ScriptEntry::failed("a\u{ffff}\u{1}".to_owned(), None, trouble)]);
+        let xml = render(&report).unwrap();
+        assert!(xml.contains("name=\"a\u{fffd}"), "{xml}");
+        assert!(!xml.contains(['\u{ffff}', '\u{1}']), "{xml}");
+    }
 }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::document::{Document, ResultStatus, RunEntry, WorkerEntry};
 use super::findings::{culprits, failing, first_failure, worker};
 use super::scripts::{Conclusion, Report, ScriptEntry, Trouble};
-use super::words::{closing, counted};
+use super::words::{again, closing, counted};
 use crate::verdict::{Reason, ReasonKind, Status};
 
 use escape::{code, fenced, text};
@@ -17,12 +17,21 @@ use escape::{code, fenced, text};
 const LONGEST: usize = 60_000;
 /// Scripts that pass are named as long as they are not more than this.
 const NAMED: usize = 20;
+/// Before what went as it must.
+const GOOD: &str = "✅";
+/// Before what did not.
+const BAD: &str = "❌";
 /// Lines of a statement that are shown.
 const LINES: usize = 20;
 
 /// Renders a report as GitHub-flavoured Markdown.
 pub fn render(report: &Report) -> String {
-    let mut out = format!("### {} thirdrun: {}\n", mark(report.verdict), headline(report));
+    let (mark, headline) = match report.reproduction() {
+        Some(seen) if seen.happened_again => (GOOD, "reproduced".to_owned()),
+        Some(_) => (BAD, "not reproduced".to_owned()),
+        None => (mark(report.verdict), headline(report)),
+    };
+    let mut out = format!("### {mark} thirdrun: {headline}\n");
     let mut left_out = 0;
     for entry in report.scripts.iter().filter(|entry| entry.verdict != Conclusion::Pass) {
         let section = section(entry);
@@ -58,6 +67,7 @@ pub fn render(report: &Report) -> String {
         }
     }
     for entry in passed {
+        out.push_str(&entry.report.as_ref().map(reproduced).unwrap_or_default());
         let hazards = entry.report.as_ref().map(hazards).unwrap_or_default();
         if !hazards.is_empty() && out.len() + hazards.len() < LONGEST {
             let _ = write!(
@@ -72,8 +82,8 @@ pub fn render(report: &Report) -> String {
 
 fn mark(verdict: Conclusion) -> &'static str {
     match verdict {
-        Conclusion::Pass => "✅",
-        Conclusion::Fail => "❌",
+        Conclusion::Pass => GOOD,
+        Conclusion::Fail => BAD,
         Conclusion::Inconclusive | Conclusion::Error => "⚠️",
     }
 }
@@ -125,6 +135,7 @@ fn section(entry: &ScriptEntry) -> String {
         for reason in culprits(document) {
             culprit(&mut out, document, reason);
         }
+        out.push_str(&reproduced(document));
         out.push_str(&hazards(document));
         let sandbox = &document.sandbox;
         let _ = writeln!(
@@ -135,6 +146,20 @@ fn section(entry: &ScriptEntry) -> String {
             counted(document.clone.tables, "table"),
             counted(document.clone.roles, "role"),
         );
+    }
+    out
+}
+
+/// Whether a recorded incident happened again.
+fn reproduced(document: &Document) -> String {
+    let Some(reproduction) = document.reproduction.as_ref().filter(|_| !document.runs.is_empty()) else {
+        return String::new();
+    };
+    let word = if reproduction.happened_again { "Reproduced" } else { "Not reproduced" };
+    let mut out = format!("\n**{word}**: {}\n", text(&again(reproduction)));
+    for difference in &reproduction.differences {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "- {}", text(&difference.message));
     }
     out
 }

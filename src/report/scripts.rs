@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::document::{Document, REPORT_VERSION};
+use super::reproduction::Reproduction;
 use crate::verdict::Outcome;
 
 /// What a check came to.
@@ -124,6 +125,14 @@ impl Report {
             _ => serde_json::to_string_pretty(self),
         };
         text.map(|text| text + "\n")
+    }
+
+    /// Whether an incident happened again, where the report is of one that was replayed.
+    pub fn reproduction(&self) -> Option<&Reproduction> {
+        match self.scripts.as_slice() {
+            [ScriptEntry { report: Some(document), .. }] => document.reproduction.as_ref(),
+            _ => None,
+        }
     }
 
     /// How many scripts came to this.

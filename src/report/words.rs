@@ -1,11 +1,12 @@
 //! Words that several renderings have in common.
 
 use super::document::{Document, ResultEntry, ResultStatus};
+use super::reproduction::Reproduction;
 use crate::identifiers::RunNumber;
 use crate::verdict::{Outcome, ReasonKind, Status};
 
 /// `1 run`, `3 runs`.
-pub(super) fn counted<N: Copy + PartialEq + From<u8> + std::fmt::Display>(count: N, one: &str) -> String {
+pub(crate) fn counted<N: Copy + PartialEq + From<u8> + std::fmt::Display>(count: N, one: &str) -> String {
     if count == N::from(1) { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
@@ -25,6 +26,18 @@ pub(super) fn ended(result: &ResultEntry) -> String {
             format!("ran to its end in {took}, with {}", counted(result.errors.len(), "error"))
         }
         (ResultStatus::Failed, Some(code), _) => format!("exited with status {code} after {took}"),
+    }
+}
+
+/// Whether a recorded incident happened again, behind the word for it.
+pub(super) fn again(reproduction: &Reproduction) -> String {
+    let recorded = reproduction.recorded_on.as_ref().map(|server| format!(" (recorded on {server})"));
+    let recorded = recorded.unwrap_or_default();
+    let incident = &reproduction.incident;
+    match reproduction.differences.len() {
+        0 => format!("what {incident} records happened again, and nothing else{recorded}"),
+        1 => format!("{incident}{recorded}: in one way it was not as recorded"),
+        ways => format!("{incident}{recorded}: in {ways} ways it was not as recorded"),
     }
 }
 

@@ -13,6 +13,7 @@ pub(super) mod own;
 mod packages;
 mod programs;
 mod reach;
+mod relay;
 mod wrapper;
 
 use std::net::SocketAddr;
@@ -32,7 +33,7 @@ use crate::postgres::{Endpoint, Login, SUPERUSER, Server, Session};
 use crate::programs::Launcher;
 use crate::tap::Tap;
 use clones::Found;
-pub use clones::remove_older as remove_older_clones;
+pub use clones::{remove_older as remove_older_clones, remove_unfinished as remove_unfinished_images};
 use confined::{confined, in_memory};
 use engine::Engine;
 pub use image::{MAJORS, built_by};

@@ -66,6 +66,12 @@ pub(super) fn last_use(digits: &str) -> Option<SystemTime> {
     std::fs::metadata(Key(digits.to_owned()).lock_file()?).ok()?.modified().ok()
 }
 
+/// Whether somebody is making the clone of these digits.
+pub(super) fn is_claimed(digits: &str) -> bool {
+    let file = Key(digits.to_owned()).lock_file().and_then(|path| File::open(path).ok());
+    file.is_some_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err())
+}
+
 /// The right to make a clone, which one process at a time has.
 pub(super) struct Claim(#[expect(dead_code, reason = "it is held, not read")] File);
 

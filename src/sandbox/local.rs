@@ -175,11 +175,13 @@ impl LocalServer {
         let ground = Ground { installation: &self.installation, scope, shelter: &self.shelter };
         let started = start_over(&ground, plan, &aside).map_err(SandboxError::io(again))?;
         *self = Self::of(started, self.installation.clone(), None, scope)?;
-        let (user, scope) = (scope.user(), scope.clone());
+        let scope = scope.clone();
+        let busy = scope.gate().read_owned().await;
         let copied = tokio::task::spawn_blocking(move || {
-            let _claim = claim;
-            match aside.keep(&entry, &note, user) {
+            let (_claim, _busy) = (claim, busy);
+            match aside.keep(&entry, &note, &scope) {
                 Ok(()) => cache::bound(),
+                Err(_) if scope.is_closing() => {}
                 Err(error) => scope.tell(&format!("the clone is not kept: {error}")),
             }
         });

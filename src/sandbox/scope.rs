@@ -52,10 +52,11 @@ struct Inner {
     /// The container of that engine in which thirdrun itself runs.
     own: OnceLock<String>,
     listener: OnceLock<Listener>,
-    /// Held for reading while a container is being made.
+    /// Held for reading while something is made that would outlive the sandbox.
     gate: Arc<RwLock<()>>,
     /// Sandboxes that end with this one.
     children: Mutex<Vec<Scope>>,
+    closing: AtomicBool,
     closed: AtomicBool,
     _lock: File,
 }
@@ -81,7 +82,7 @@ impl Scope {
         let lock =
             make().map_err(SandboxError::io(format!("cannot make the directory {}", directory.display())))?;
         let (engine, listener, gate) = (OnceLock::new(), OnceLock::new(), Arc::default());
-        let (children, closed) = (Mutex::default(), AtomicBool::new(false));
+        let (children, closing, closed) = (Mutex::default(), AtomicBool::default(), AtomicBool::default());
         Ok(Self(Arc::new(Inner {
             id,
             directory,
@@ -91,6 +92,7 @@ impl Scope {
             listener,
             gate,
             children,
+            closing,
             closed,
             _lock: lock,
         })))
@@ -160,19 +162,25 @@ impl Scope {
         self.0.own.get().map(String::as_str)
     }
 
-    /// To be held for reading while a container is being made.
+    /// To be held for reading while something is made that would outlive the sandbox, as a container does.
     pub(super) fn gate(&self) -> Arc<RwLock<()>> {
         Arc::clone(&self.0.gate)
     }
 
+    /// Whether the sandbox is about to end: what takes long and holds the gate is to end too.
+    pub(super) fn is_closing(&self) -> bool {
+        self.0.closing.load(Ordering::Acquire)
+    }
+
     /// Ends every process and container of this sandbox and removes its directory.
     pub async fn close(&self) {
+        self.0.closing.store(true, Ordering::Release);
         let children = std::mem::take(&mut *self.0.children.lock().unwrap_or_else(PoisonError::into_inner));
         for child in children {
             Box::pin(child.close()).await;
         }
+        let _no_more = self.0.gate.write().await;
         if let Some(docker) = self.0.engine.get() {
-            let _no_more = self.0.gate.write().await;
             engine::remove_session(docker, self.0.id.as_str()).await;
         }
         let directory = self.0.directory.clone();

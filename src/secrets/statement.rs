@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::{MASK, SECRET, is_secret, looks_secret, name, replacement, value};
+use super::{Instead, MASK, SECRET, another, by_mask, is_secret, looks_secret, name, replacement, value};
 use crate::dump::{Token, TokenKind, tokens};
 use crate::identifiers::quote_literal;
 use crate::postgres::conninfo;
@@ -15,10 +15,15 @@ const DEPTH: u32 = 4;
 
 /// The statement without its secrets; borrowed where it has none.
 pub(crate) fn masked_statement(statement: &str) -> Cow<'_, str> {
-    masked(statement, DEPTH)
+    masked(statement, DEPTH, &mut by_mask)
 }
 
-fn masked(statement: &str, depth: u32) -> Cow<'_, str> {
+/// The statement with something else in the place of each of its secrets, on the same lines.
+pub(super) fn disguised_statement<'s>(statement: &'s str, instead: Instead<'_>) -> Cow<'s, str> {
+    masked(statement, DEPTH, instead)
+}
+
+fn masked<'s>(statement: &'s str, depth: u32, by: Instead<'_>) -> Cow<'s, str> {
     if !may_hold_secrets(statement) {
         return Cow::Borrowed(statement);
     }
@@ -38,7 +43,7 @@ fn masked(statement: &str, depth: u32) -> Cow<'_, str> {
             (first, announced) = (passed, false);
             continue;
         }
-        let Some(instead) = instead(statement, before, token, announced, depth) else {
+        let Some(instead) = instead(statement, before, token, announced, depth, by) else {
             announced |= token.kind == TokenKind::Text && announces(token.of(statement));
             continue;
         };
@@ -55,21 +60,30 @@ fn masked(statement: &str, depth: u32) -> Cow<'_, str> {
 }
 
 /// What stands in the place of a token that is a secret or has one in it.
-fn instead(statement: &str, before: &[Token], token: &Token, announced: bool, depth: u32) -> Option<String> {
+fn instead(
+    statement: &str,
+    before: &[Token],
+    token: &Token,
+    announced: bool,
+    depth: u32,
+    by: Instead<'_>,
+) -> Option<String> {
     let own = token.of(statement);
     match token.kind {
         TokenKind::Comment => {
             let line = own.starts_with("--");
-            may_hold_secrets(own).then(|| if line { format!("-- {MASK}") } else { format!("/* {MASK} */") })
+            let lines = "\n".repeat(own.matches('\n').count());
+            may_hold_secrets(own)
+                .then(|| if line { format!("-- {MASK}") } else { format!("/* {MASK}{lines} */") })
         }
         TokenKind::Text => {
             if announced || is_named_secret(statement, before) {
-                return Some(quote_literal(MASK));
+                return another(own, by);
             }
-            if let Some(instead) = replacement(statement, before, own) {
+            if let Some(instead) = replacement(statement, before, own, by) {
                 return Some(instead);
             }
-            within(own, depth)
+            within(own, depth, by)
         }
         // A password that somebody forgot to quote: an error, whose text is shown all the same.
         TokenKind::Quoted | TokenKind::Word | TokenKind::Number => {
@@ -80,7 +94,7 @@ fn instead(statement: &str, before: &[Token], token: &Token, announced: bool, de
                 && before.get(1).is_some_and(|word| {
                     ["role", "user", "group"].iter().any(|kind| word.is(statement, kind))
                 });
-            (unquoted && !token.is(statement, "null")).then(|| quote_literal(MASK))
+            if unquoted && !token.is(statement, "null") { another(own, by) } else { None }
         }
         TokenKind::Parameter | TokenKind::Sign => None,
     }
@@ -111,7 +125,7 @@ fn is_named_secret(statement: &str, before: &[Token]) -> bool {
 }
 
 /// Masks what is inside of a constant: code, or a connection string.
-fn within(constant: &str, depth: u32) -> Option<String> {
+fn within(constant: &str, depth: u32, by: Instead<'_>) -> Option<String> {
     if !may_hold_secrets(constant) {
         return None;
     }
@@ -119,18 +133,19 @@ fn within(constant: &str, depth: u32) -> Option<String> {
         let tag = constant.get(..constant.get(1..)?.find('$')? + 2)?;
         let inner = constant.strip_prefix(tag)?;
         let inner = inner.strip_suffix(tag).unwrap_or(inner);
-        return match masked(inner, depth.checked_sub(1)?) {
+        return match masked(inner, depth.checked_sub(1)?, by) {
             Cow::Owned(inner) => Some(format!("{tag}{inner}{tag}")),
             Cow::Borrowed(_) => None,
         };
     }
     let inner = value(constant);
     if looks_secret(&inner) {
-        return Some(quote_literal(&conninfo::masked(&inner, MASK).unwrap_or_else(|| MASK.to_owned())));
+        let masked = conninfo::masked_by(&inner, by);
+        return Some(quote_literal(&masked.unwrap_or_else(|| by(&inner))));
     }
     match depth.checked_sub(1) {
-        None => Some(quote_literal(MASK)),
-        Some(depth) => match masked(&inner, depth) {
+        None => another(constant, by),
+        Some(depth) => match masked(&inner, depth, by) {
             Cow::Owned(inner) => Some(quote_literal(&inner)),
             Cow::Borrowed(_) => None,
         },

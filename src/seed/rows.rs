@@ -21,6 +21,7 @@ mod order;
 mod partitions;
 mod pattern;
 mod scale;
+mod spare;
 mod texts;
 mod triggers;
 mod values;
@@ -33,6 +34,8 @@ use std::collections::BTreeMap;
 use tokio_postgres::Client;
 
 use crate::identifiers::nearest;
+
+pub use spare::{SpareRow, spare};
 
 /// Which tables get how many rows.
 #[derive(Debug, Clone)]

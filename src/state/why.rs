@@ -46,7 +46,7 @@ impl fmt::Display for Path {
                 Ground::Superuser => f.write_str("as a superuser"),
                 Ground::Owner => f.write_str("as the owner"),
                 Ground::Public => f.write_str("as everybody, by a grant to PUBLIC"),
-                Ground::Granted(by) => write!(f, "by a grant of {by} to itself"),
+                Ground::Granted(by) => write!(f, "by a direct grant from {by}"),
                 Ground::Predefined => f.write_str("as a predefined role"),
                 Ground::Table(_) => Ok(()),
             };

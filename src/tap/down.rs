@@ -151,8 +151,12 @@ impl Link {
                     return Verdict::Pass;
                 };
                 let more = !parts.left.is_empty();
+                if std::mem::take(&mut parts.copying) {
+                    self.forget_ignored_syncs();
+                }
                 statement.response.keep(message);
                 let command = command_tag(message);
+                self.given_away_by(&command);
                 let follows = self.wrap.as_ref().is_some_and(Wrap::has_more);
                 self.conclude(statement, Outcome::Done(command), more || follows);
                 if more {
@@ -169,6 +173,7 @@ impl Link {
             // Nothing was left to run.
             b'I' => verdict,
             _ => {
+                parts.copying |= tag == b'G';
                 if let Some(wrap) = self.wrap.as_mut().filter(|_| tag == b'G') {
                     wrap.copies();
                 }
@@ -196,7 +201,9 @@ impl Link {
                 self.executed(executing, tag, message);
                 Verdict::Pass
             }
-            b'3' => self.execute_skipped(),
+            b'3' if executing.statement.splice.is_some() => self.execute_skipped(),
+            // Of a Close that the server came to since it did not come to this one.
+            b'3' => Verdict::Pass,
             _ => {
                 executing.copying |= tag == b'G';
                 if let Some(wrap) = self.wrap.as_mut().filter(|_| tag == b'G') {
@@ -205,6 +212,16 @@ impl Link {
                 self.down.keeping = true;
                 Verdict::Pass
             }
+        }
+    }
+
+    /// A client that begins a transaction has one from then on, not before: a server ignores what is behind an error.
+    /// What is ended shows when the server is ready.
+    fn given_away_by(&mut self, command: &str) {
+        if matches!(command, "BEGIN" | "START TRANSACTION")
+            && let Some(wrap) = &mut self.wrap
+        {
+            wrap.give_away();
         }
     }
 
@@ -217,12 +234,7 @@ impl Link {
             b'C' => {
                 statement.response.keep(message);
                 let command = command_tag(message);
-                if matches!(command.as_str(), "BEGIN" | "START TRANSACTION")
-                    && let Some(wrap) = &mut self.wrap
-                {
-                    // Not before: a server ignores it behind an error. What is ended shows when the server is ready.
-                    wrap.give_away();
-                }
+                self.given_away_by(&command);
                 // The tag counts the rows of this Execute alone.
                 let counted = rows_of(&command).unwrap_or_default();
                 statement.rows = statement.rows.saturating_sub(counted);
@@ -251,7 +263,7 @@ impl Link {
                 Verdict::Drop
             }
             // Of the statement that was sent to fail in its place.
-            b'T' => Verdict::Drop,
+            b'T' if statement.splice.is_some() => Verdict::Drop,
             _ => {
                 self.down.keeping = true;
                 Verdict::Pass

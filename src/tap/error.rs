@@ -24,6 +24,9 @@ impl Link {
                 }
                 let (part, rest) = failed_part(parts, &mut complaint);
                 parts.failed = true;
+                if std::mem::take(&mut parts.copying) {
+                    self.forget_ignored_syncs();
+                }
                 if let Some(wrap) = self.wrap.as_ref().filter(|_| complaint.unparsed) {
                     // The server refuses a whole query string before it begins with it.
                     let own = part.as_ref().and_then(|part| part.statement.slot);
@@ -156,6 +159,9 @@ impl Link {
             return;
         }
         self.ignoring = true;
+        if let Some(wrap) = &mut self.wrap {
+            wrap.reopens();
+        }
     }
 }
 

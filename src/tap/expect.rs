@@ -68,12 +68,16 @@ pub(super) struct Parts {
     pub(super) failed: bool,
     /// It failed for the client alone: what the server still answers is not for it.
     pub(super) refused: bool,
+    /// One of them was skipped.
+    pub(super) skipped: bool,
+    /// The server is reading COPY data.
+    pub(super) copying: bool,
 }
 
 impl Parts {
     /// One statement alone.
     pub(super) fn of(part: Part) -> Self {
-        Self { left: VecDeque::from([part]), failed: false, refused: false }
+        Self { left: VecDeque::from([part]), ..Self::default() }
     }
 }
 

@@ -9,7 +9,7 @@ use super::Next;
 use super::ask::Asking;
 use super::buffer::SIZE;
 use super::expect::Expect;
-use super::frames::{Front, front, startup_front};
+use super::frames::{Batch, Front, batch, front, startup_front};
 use super::link::{Lane, Link, Phase, Verdict};
 use super::wrap::Wrap;
 
@@ -240,6 +240,15 @@ impl Link {
                 }
                 Front::Message { tag, total } => (tag, total),
             };
+            if side == Side::Up && matches!(tag, b'P' | b'B') && self.may_wrap() {
+                // It is held open as a whole or not at all; the server answers when it has ended in any case.
+                let whole = batch(rest);
+                if whole == Batch::Incomplete && !self.up.ended {
+                    self.up.wanted = rest.len() + 1;
+                    break;
+                }
+                self.plain = whole == Batch::Whole;
+            }
             let needed = total.min(match side {
                 Side::Up => super::up::looked_at(tag),
                 Side::Down => self.looked_at(tag),

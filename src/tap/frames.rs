@@ -48,6 +48,37 @@ pub(super) fn startup_front(bytes: &[u8]) -> Front {
     }
 }
 
+/// What stands at the front of what a client sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Batch {
+    /// Too little of it is there to tell.
+    Incomplete,
+    /// Messages of the extended protocol, and the Sync with which they end (53.2.3): what drivers send.
+    Whole,
+    /// Something else, or something that is too long to wait for.
+    Other,
+}
+
+/// Bytes of a batch that are waited for.
+const AHEAD: usize = 1 << 20;
+
+/// Looks at the messages of a batch up to its end.
+pub(super) fn batch(mut bytes: &[u8]) -> Batch {
+    let too_long = bytes.len() > AHEAD;
+    loop {
+        match front(bytes) {
+            Front::Message { tag: b'P' | b'B' | b'D' | b'E' | b'C', total } if total <= bytes.len() => {
+                bytes = bytes.get(total..).unwrap_or_default();
+            }
+            Front::Message { tag: b'P' | b'B' | b'D' | b'E' | b'C', .. } | Front::Incomplete if !too_long => {
+                return Batch::Incomplete;
+            }
+            Front::Message { tag: b'S', .. } => return Batch::Whole,
+            Front::Message { .. } | Front::Malformed | Front::Incomplete => return Batch::Other,
+        }
+    }
+}
+
 /// A number of four bytes.
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     let four = bytes.get(at..at + 4)?;

@@ -138,6 +138,8 @@ pub(super) struct Link {
     pub(super) cutting: bool,
     /// Messages of the extended protocol came since the last Sync.
     pub(super) in_batch: bool,
+    /// What begins now is a batch of the extended protocol, up to its Sync.
+    pub(super) plain: bool,
     /// A transaction of the tap's own.
     pub(super) wrap: Option<Wrap>,
     /// What is sent once more, outside of one.
@@ -181,6 +183,7 @@ impl Link {
             draining: false,
             cutting: false,
             in_batch: false,
+            plain: false,
             wrap: None,
             again: None,
             swallow: 0,

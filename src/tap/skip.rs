@@ -1,6 +1,6 @@
 //! Statements that are not passed on: when it is their turn, and what the client then gets.
 
-use super::expect::{Expect, Statement};
+use super::expect::{Expect, Part, Statement};
 use super::frames::{complaint, each};
 use super::journal::Outcome;
 use super::link::{CopySkipped, Link, Verdict};
@@ -24,7 +24,7 @@ impl Link {
             }
             let Some(part) = parts.left.front_mut() else {
                 // The last one was skipped: the server was sent blanks.
-                return Some(if self.last.is_some() { Verdict::Drop } else { empty });
+                return Some(if parts.skipped { Verdict::Drop } else { empty });
             };
             match &part.statement.splice {
                 Some(Splice::CopyIn(handshake, _)) => {
@@ -39,6 +39,7 @@ impl Link {
                     let Some(part) = parts.left.pop_front() else {
                         return Some(empty);
                     };
+                    parts.skipped = true;
                     let goes_on = !refused && !parts.left.is_empty();
                     if refused {
                         (parts.failed, parts.refused) = (true, true);
@@ -94,11 +95,12 @@ impl Link {
             && let Some(Splice::CopyIn(handshake, _)) = &executing.statement.splice
         {
             self.scratch.extend_from_slice(handshake);
-            if let Some(copy) = &mut self.copy_skipped {
-                copy.shown = true;
-                if copy.ended.is_some() {
-                    self.end_skipped_copy();
-                }
+            // One that nobody gives data to any more is over: it must not be shown again and again.
+            let over = CopySkipped { extended: true, shown: true, ended: Some(true), syncs: 0 };
+            let copy = self.copy_skipped.get_or_insert(over);
+            copy.shown = true;
+            if copy.ended.is_some() {
+                self.end_skipped_copy();
             }
             return Verdict::Stay;
         }
@@ -133,6 +135,29 @@ impl Link {
         }
     }
 
+    /// Whether the query string that was sent last has a `COPY FROM STDIN` that is not passed on, and whose turn it is
+    /// not yet: what the client sends ahead belongs to that.
+    pub(super) fn copy_comes(&self) -> bool {
+        let Some(Expect::Query(parts)) = self.queue.back().filter(|_| self.copy_skipped.is_none()) else {
+            return false;
+        };
+        let copies = |part: &Part| matches!(part.statement.splice, Some(Splice::CopyIn(..)));
+        !parts.failed && parts.left.iter().any(copies)
+    }
+
+    /// A server that reads data takes nothing else: the `COPY` fails.
+    pub(super) fn gives_up_skipped_copy(&mut self, tag: u8) {
+        let Some(copy) = &mut self.copy_skipped else { return };
+        if copy.ended.is_some() || matches!(tag, b'd' | b'c' | b'f' | b'S' | b'H' | b'X') {
+            return;
+        }
+        copy.ended = Some(false);
+        self.discarding |= copy.extended;
+        if copy.shown {
+            self.end_skipped_copy();
+        }
+    }
+
     /// The client's part of a `COPY FROM STDIN` that is not passed on.
     pub(super) fn skipped_copy(&mut self, tag: u8) -> Verdict {
         let Some(copy) = &mut self.copy_skipped else {
@@ -141,8 +166,7 @@ impl Link {
         match tag {
             // Ignored while the server reads data (53.2.7), and so here.
             b'S' if copy.extended => copy.syncs += 1,
-            b'H' if copy.extended => {}
-            b'S' | b'H' => return Verdict::Pass,
+            b'S' | b'H' => {}
             b'c' => copy.ended = Some(true),
             b'f' => copy.ended = Some(false),
             _ => {}

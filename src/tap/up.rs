@@ -52,20 +52,32 @@ impl Link {
             return Verdict::Stay;
         }
         let verdict = self.open_message(tag, message, total);
+        let ignored = self.ignoring;
         if verdict == Verdict::Pass
             && let Some(wrap) = &mut self.wrap
         {
-            wrap.keep(tag, message, total);
+            wrap.keep(tag, message, total, ignored);
         }
         verdict
     }
 
     fn open_message(&mut self, tag: u8, message: &mut [u8], total: usize) -> Verdict {
+        self.gives_up_skipped_copy(tag);
         if self.discarding {
             if tag != b'S' {
                 return if tag == b'X' { Verdict::Pass } else { Verdict::Drop };
             }
             self.discarding = false;
+        }
+        if matches!(tag, b'd' | b'c' | b'f' | b'S' | b'H') && self.copy_comes() {
+            return Verdict::Stay;
+        }
+        // There is one skipped COPY at a time: what is executed behind one whose data are over waits until its turn has come.
+        if tag == b'E'
+            && self.copy_skipped.as_ref().is_some_and(|copy| copy.ended.is_some())
+            && !self.discarding
+        {
+            return Verdict::Stay;
         }
         if self.copy_skipped.is_some() && matches!(tag, b'd' | b'c' | b'f' | b'S' | b'H') {
             return self.skipped_copy(tag);

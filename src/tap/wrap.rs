@@ -9,10 +9,10 @@
 use std::collections::VecDeque;
 
 use super::expect::{Expect, Part, Parts};
-use super::frames::{Complaint, complaint, put};
+use super::frames::{Complaint, complaint, each, put, string};
 use super::journal::Slot;
 use super::link::{Link, Verdict};
-use crate::dump::{TokenKind, tokens};
+use super::outside::{is_control, stays_outside};
 
 /// The name of the tap's own statement and portal: a simple query would drop the client's unnamed ones (53.2.3).
 const NAME: &[u8] = b"thirdrun: transaction\0";
@@ -65,8 +65,10 @@ pub(super) struct Wrap {
     own: bool,
     /// It goes by the extended protocol, up to Sync.
     extended: bool,
-    /// The batch's Sync has passed.
+    /// The batch's Sync has passed, or what is answered as if it had.
     synced: bool,
+    /// It was a simple query, or a function call, behind the data of a COPY.
+    simply: bool,
     /// The server reads COPY data.
     copying: bool,
     /// It failed for being inside of a transaction.
@@ -106,6 +108,7 @@ impl Wrap {
             own,
             extended,
             synced: false,
+            simply: false,
             copying: false,
             misplaced: false,
             refused: false,
@@ -122,7 +125,7 @@ impl Wrap {
         // What a server that reads COPY data ignores must not stand in the way of the data.
         let ignored = self.copying && matches!(tag, b'S' | b'H');
         self.step == Step::Open
-            && (matches!(tag, b'd' | b'c' | b'f') || (self.extended && (!self.synced || ignored)))
+            && (matches!(tag, b'd' | b'c' | b'f') || ignored || (self.extended && !self.synced))
     }
 
     /// The client being gone is no reason to end before it has ended.
@@ -130,12 +133,15 @@ impl Wrap {
         !self.copying && (self.synced || !self.extended)
     }
 
-    /// Keeps what a client sends, to be sent once more.
-    pub(super) fn keep(&mut self, tag: u8, message: &[u8], total: usize) {
+    /// Keeps what a client sends, to be sent once more. What the server ignores behind an error has no answer.
+    pub(super) fn keep(&mut self, tag: u8, message: &[u8], total: usize, ignored: bool) {
         match tag {
+            _ if ignored => {}
             b'S' => self.synced = true,
+            // Both end with ReadyForQuery (53.2.2, 53.2.5).
+            b'Q' | b'F' => (self.synced, self.simply) = (true, true),
             // A server that reads COPY data ignores Sync until the data ends (53.2.7).
-            b'c' | b'f' => self.synced = false,
+            b'c' | b'f' => (self.synced, self.copying) = (self.simply, false),
             _ => {}
         }
         let whole = message.len() == total && !matches!(tag, b'd' | b'c' | b'f');
@@ -143,6 +149,11 @@ impl Wrap {
         if let Some(sent) = &mut self.sent {
             sent.extend_from_slice(message);
         }
+    }
+
+    /// What was sent behind an error is ignored, so that Sync is still to come.
+    pub(super) fn reopens(&mut self) {
+        (self.synced, self.simply) = (false, false);
     }
 
     /// Whether the transaction is the tap's.
@@ -272,9 +283,14 @@ impl Link {
         Ok(Verdict::Drop)
     }
 
+    /// Whether what a batch would commit is held open, if it is one that can be.
+    pub(super) fn may_wrap(&mut self) -> bool {
+        !self.in_batch && self.again.is_none() && self.status == b'I' && self.holds_open()
+    }
+
     /// A batch of the extended protocol begins with Parse or Bind of a statement.
     pub(super) fn wrap_batch(&mut self, text: &str) {
-        if self.again.is_some() || self.status != b'I' || !self.holds_open() || stays_outside(text) {
+        if !std::mem::take(&mut self.plain) || stays_outside(text) {
             return;
         }
         let mut wrap = Wrap::new(Step::Open, true, true);
@@ -414,72 +430,20 @@ impl Link {
         let Some(wrap) = self.wrap.take() else { return };
         self.again = Some(Again { entered: wrap.entered.first().copied() });
         self.swallow = wrap.passed;
-        self.up.inbox.put_back(&wrap.sent.unwrap_or_default());
+        let sent = wrap.sent.unwrap_or_default();
+        // Prepared statements outlive the transaction in which they were made (PostgreSQL manual, 53.2.3), and their
+        // names cannot be given twice.
+        let mut bytes = Vec::new();
+        for (tag, message) in each(&sent) {
+            if let Some((name, _)) = string(message.get(5..).unwrap_or_default()).filter(|_| tag == b'P')
+                && !name.is_empty()
+            {
+                put(&mut bytes, b'C', &[b"S", name, b"\0"]);
+                self.swallow += 1;
+            }
+        }
+        bytes.extend(sent);
+        self.up.inbox.put_back(&bytes);
         self.up.wanted = 0;
-    }
-}
-
-/// Whether a statement begins or ends a transaction.
-fn is_control(text: &str) -> bool {
-    let words = first_words(text);
-    let is = |at: usize, word: &str| words.get(at).is_some_and(|one| one == word);
-    ["BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT"].iter().any(|word| is(0, word))
-        || (is(0, "PREPARE") && is(1, "TRANSACTION"))
-}
-
-/// Whether a statement that stands alone is left alone: it ends or begins a transaction, takes no lock, or does not do
-/// the same inside of one.
-fn stays_outside(text: &str) -> bool {
-    const OUTSIDE: [&str; 19] = [
-        "SAVEPOINT",
-        "RELEASE",
-        "LOCK",
-        "DECLARE",
-        "FETCH",
-        "MOVE",
-        "CLOSE",
-        "SET",
-        "RESET",
-        "SHOW",
-        "DISCARD",
-        "LISTEN",
-        "UNLISTEN",
-        "NOTIFY",
-        "VACUUM",
-        "CHECKPOINT",
-        "DEALLOCATE",
-        "LOAD",
-        "",
-    ];
-    let words = first_words(text);
-    let first = words.first().map(String::as_str).unwrap_or_default();
-    is_control(text) || OUTSIDE.contains(&first)
-}
-
-/// The first two words, in capitals.
-fn first_words(text: &str) -> Vec<String> {
-    /// Bytes in which they are looked for, comments and all.
-    const NEAR: usize = 4096;
-    let mut end = text.len().min(NEAR);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let text = text.get(..end).unwrap_or_default();
-    let words = tokens(text).into_iter().filter(|token| token.kind == TokenKind::Word);
-    words.take(2).map(|token| token.of(text).to_ascii_uppercase()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statements_that_would_do_something_else_stay_outside() {
-        for text in ["begin", "-- x\nCOMMIT", "PREPARE TRANSACTION 'x'", "lock t", "VACUUM t", ""] {
-            assert!(stays_outside(text), "{text}");
-        }
-        for text in ["PREPARE p AS SELECT 1", "(SELECT 1)", "ALTER TABLE t ADD a int", "DO $$ BEGIN END $$"] {
-            assert!(!stays_outside(text), "{text}");
-        }
     }
 }

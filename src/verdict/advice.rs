@@ -62,8 +62,8 @@ pub(super) fn advice(
                 .any(|other| other.sql == statement.sql && other.sqlstate.is_none())
         }),
     };
-    const RULES: [fn(&Case) -> Option<&'static str>; 9] =
-        [locks, made_anew, swapped, cascades, replaced, columns, row_security, left, repeats];
+    const RULES: [fn(&Case) -> Option<&'static str>; 10] =
+        [locks, made_anew, swapped, cascades, replaced, triggers, columns, row_security, left, repeats];
     RULES.iter().find_map(|rule| rule(&case)).map(str::to_owned)
 }
 
@@ -228,7 +228,13 @@ fn made_anew(case: &Case) -> Option<&'static str> {
 /// Another object takes a name, and has none of its grants.
 fn swapped(case: &Case) -> Option<&'static str> {
     let renamed = case.changes.iter().find(|change| change.kind == ChangeKind::ObjectRenamed)?;
-    let takes = |change: &Change| change.kind == ChangeKind::ObjectCreated && change.object == renamed.object;
+    let takes = |change: &Change| match change.kind {
+        ChangeKind::ObjectCreated => change.object == renamed.object,
+        ChangeKind::ObjectRenamed => {
+            change.detail.split_once(" → ").is_some_and(|(_, new)| new == renamed.object)
+        }
+        _ => false,
+    };
     case.run.changes.iter().any(takes).then_some(
         "Grant on the new one what the old one had (\\dp shows it), and give it the same owner, before the renaming and in \
          the same transaction.",
@@ -260,6 +266,15 @@ fn replaced(case: &Case) -> Option<&'static str> {
     (lost && case.says(&["OR", "REPLACE"])).then_some(
         "Begin with what \\ef shows: OR REPLACE keeps the owner and the grants, but SECURITY DEFINER and SET must be written \
          again.",
+    )
+}
+
+/// A trigger's function acts with the rights of whoever sets it off (PostgreSQL manual, 39.1 Overview of Trigger Behavior,
+/// and CREATE FUNCTION).
+fn triggers(case: &Case) -> Option<&'static str> {
+    (case.failed_with(DENIED) && case.changed(&[ChangeKind::TriggerAdded])).then_some(
+        "SECURITY DEFINER and a search_path of its own for the trigger's function: then it acts with the rights of its owner, \
+         not of whoever changes a row.",
     )
 }
 

@@ -3,7 +3,7 @@
 use crate::identifiers::{RunNumber, WorkerName};
 use crate::observations::{Edit, Experiment, LockWait, Rehearsal, RunObservation, WorkerObservation};
 
-use super::search::{Proof, Search, search, suspects};
+use super::search::{Proof, Search, search, suspects, undone};
 
 /// What broke a worker.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +56,8 @@ fn searched(rehearsal: &Rehearsal, worker: &WorkerName, run: RunNumber) -> Searc
             Some(false) => {}
         }
     }
-    search(&suspects(&seen.result.statements), works)
+    let statements = &seen.result.statements;
+    search(&suspects(statements), &undone(statements), works)
 }
 
 /// Whether a run was the end of the server, or a worker lost its connection: something else than the script may have
@@ -64,6 +65,15 @@ fn searched(rehearsal: &Rehearsal, worker: &WorkerName, run: RunNumber) -> Searc
 fn may_be_of_another(run: &RunObservation, worker: &WorkerName) -> bool {
     let mut of_worker = run.workers.iter().filter(|one| one.name == *worker);
     run.server_gone.is_some() || of_worker.any(WorkerObservation::lost_connection)
+}
+
+/// Whether a worker waited for a statement of a run's script between these times.
+pub(super) fn is_held_up(run: &RunObservation, worker: &WorkerName, from_ms: f64, until_ms: f64) -> bool {
+    run.waits
+        .iter()
+        .filter(|wait| wait.application == worker.as_str())
+        .filter(|wait| wait.from_ms < until_ms && wait.until_ms > from_ms)
+        .any(|wait| blocking_statement(run, wait, &mut Vec::new()).is_some())
 }
 
 /// What a worker waited for while a run's script was at work, if it waited for one of its statements: the longest
@@ -95,4 +105,38 @@ fn blocking_statement(run: &RunObservation, wait: &LockWait, passed: &mut Vec<i3
         .collect::<Vec<_>>()
         .into_iter()
         .find_map(|other| blocking_statement(run, other, passed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_the_script_meanwhile_is_held_up() {
+        let json = serde_json::json!({
+            "run": 1, "script": "s.sql", "role": "postgres", "may_fail": false,
+            "result": {
+                "ending": { "exited": 0 }, "duration_ms": 900.0, "output_tail": "", "output_truncated": false,
+                "errors": [],
+                "statements": [{
+                    "index": 1, "session": 1, "backend": 7, "role": "postgres", "line": 1, "file": null,
+                    "sql": "LOCK TABLE orders", "sent": null, "began_ms": 100.0, "duration_ms": 1.0, "tag": "LOCK TABLE",
+                    "rows": null, "sqlstate": null, "message": null, "in_transaction": true,
+                }],
+            },
+            "waits": [
+                { "backend": 8, "application": "w", "blockers": [7], "from_ms": 200.0, "until_ms": 800.0 },
+                { "backend": 9, "application": "other", "blockers": [99], "from_ms": 200.0, "until_ms": 800.0 },
+            ],
+            "workers": [], "server_gone": null,
+        });
+        let run: RunObservation = serde_json::from_value(json).unwrap();
+        let held_up = |who: &str, from, until| is_held_up(&run, &WorkerName::new(who), from, until);
+        assert!(held_up("w", 150.0, 850.0));
+        assert!(held_up("w", 700.0, 850.0));
+        assert!(!held_up("w", 0.0, 200.0));
+        assert!(!held_up("w", 800.0, 900.0));
+        // It waits for somebody else.
+        assert!(!held_up("other", 150.0, 850.0));
+    }
 }

@@ -7,7 +7,7 @@ mod words;
 
 pub(super) use words::list;
 
-use crate::identifiers::RunNumber;
+use crate::identifiers::{RoleName, RunNumber};
 use crate::observations::{
     Change, ChangeKind, Ending, Failure, FailureKind, Rehearsal, RowsChanged, RunObservation, Statement,
     WorkerFacts, WorkerObservation,
@@ -18,7 +18,7 @@ use super::advice;
 use super::cause::Cause;
 use super::repair::names;
 use super::rows::changed;
-use super::search::Proof;
+use super::search::{Proof, seen_after, undone};
 
 /// Changes that are told; of more it is said how many.
 const TOLD: usize = 2;
@@ -67,7 +67,8 @@ fn effect(
     seen: &WorkerObservation,
     rows: &[RowsChanged],
 ) -> String {
-    let by_it = |change: &&Change| change.statement == Some(statement.index);
+    let after = seen_after(&run.result.statements, statement.index);
+    let by_it = |change: &&Change| change.statement == Some(after);
     let anew: Vec<&Change> = run.changes.iter().filter(by_it).filter(is_anew).collect();
     let part_of_it = |change: &&Change| {
         anew.iter()
@@ -99,7 +100,9 @@ fn effect(
     let more = told.len().saturating_sub(TOLD);
     told.truncate(TOLD);
     let mut sentences: Vec<String> = told.iter().map(|one| words::sentence(one)).collect();
-    if sentences.is_empty() {
+    if let Some(undone) = was_undone(run, statement) {
+        sentences.insert(0, undone.to_owned());
+    } else if sentences.is_empty() {
         let told = rows::told(rows, statement, &steps);
         let told = told.or_else(|| ended(seen));
         sentences.push(told.unwrap_or_else(|| without_changes(run, statement)));
@@ -116,10 +119,43 @@ fn effect(
         let anew = !seen.new_session.ok();
         sentences
             .extend(lost.or_else(|| lacks::never_had(rehearsal, run.run, role, &denied).filter(|_| anew)));
+        if !denied.is_empty() {
+            sentences.extend(defaults(rehearsal, run, statement, role));
+        }
     }
     sentences.extend(held(run, &relevant));
     sentences.extend(unseen(&relevant, seen));
     sentences.join(" ")
+}
+
+/// Default privileges that a run set for the worker's role do not reach what another role makes (PostgreSQL manual, ALTER
+/// DEFAULT PRIVILEGES).
+fn defaults(
+    rehearsal: &Rehearsal,
+    run: &RunObservation,
+    statement: &Statement,
+    role: &RoleName,
+) -> Option<String> {
+    let makes = |change: &Change| {
+        matches!(change.kind, ChangeKind::ObjectCreated | ChangeKind::ObjectRecreated)
+            && change.statement == Some(statement.index)
+    };
+    if !run.changes.iter().chain(&run.traced).any(makes) {
+        return None;
+    }
+    let until_now = rehearsal.runs.iter().filter(|one| one.run <= run.run);
+    let mut changes = until_now.flat_map(|one| one.changes.iter().map(move |change| (one.run, change)));
+    changes.find_map(|(number, change)| {
+        let set = change.kind == ChangeKind::DefaultPrivilegesChanged && !change.detail.starts_with("no longer");
+        let maker = change.object.strip_prefix("default privileges of ")?.split(" on ").next()?;
+        let other = maker.trim_matches('"') != statement.role.as_str();
+        (set && other && change.role.as_ref() == Some(role)).then(|| {
+            format!(
+                "The default privileges that run {number} set for {role} hold for what {maker} makes, and for nobody else's \
+                 (ALTER DEFAULT PRIVILEGES FOR ROLE says for whose)."
+            )
+        })
+    })
 }
 
 /// Row security hides rows without an error (PostgreSQL manual, 5.8 Row Security Policies).
@@ -189,6 +225,18 @@ fn held(run: &RunObservation, told: &[&Change]) -> Option<String> {
         .collect();
     let locks: Vec<&str> = locks.iter().map(String::as_str).collect();
     (!locks.is_empty()).then(|| format!("That session holds {}.", words::several(&locks)))
+}
+
+/// Of a statement that failed, or was rolled back, nothing should be left (see [`super::undone`] for what is).
+fn was_undone(run: &RunObservation, statement: &Statement) -> Option<&'static str> {
+    if !undone(&run.result.statements).contains(&statement.index) {
+        return None;
+    }
+    Some(if statement.sqlstate.is_some() {
+        "It failed, and what it had done by then stays."
+    } else {
+        "It was rolled back, which does not take back what it did to sequences or outside of the database."
+    })
 }
 
 /// Whether a COPY hands rows out: to a program of the server's, a file, or the client.
@@ -272,7 +320,9 @@ fn why_now(rehearsal: &Rehearsal, run: RunNumber, statement: &Statement) -> Opti
         None => format!("Run {number} did not have this statement."),
         Some(other) if other.sqlstate.is_some() => {
             let said = other.message.as_deref().unwrap_or_default();
-            format!("In run {number} the same statement failed ({said}) and changed nothing.")
+            let by_it = |change: &Change| change.statement == Some(other.index);
+            let nothing = if before.changes.iter().any(by_it) { "" } else { " and changed nothing" };
+            format!("In run {number} the same statement failed ({said}){nothing}.")
         }
         Some(other) if other.role != statement.role => {
             let made =

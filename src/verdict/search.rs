@@ -92,6 +92,23 @@ pub fn suspects(statements: &[Statement]) -> Vec<u32> {
         .collect()
 }
 
+/// The statements of a run that failed or were rolled back, in their order. Mostly nothing is left of them; but of a
+/// `CREATE INDEX CONCURRENTLY` an invalid index is (PostgreSQL manual, CREATE INDEX), of a `DO` what it has committed
+/// (43.8), of `setval` its value (9.17), and of `COPY … TO PROGRAM` what the program did.
+pub fn undone(statements: &[Statement]) -> Vec<u32> {
+    let suspects = suspects(statements);
+    let left = statements.iter().filter(|one| !suspects.contains(&one.index) && !steers(one, statements));
+    left.map(|statement| statement.index).collect()
+}
+
+/// The statement after which the changes of another one are seen: of one that was undone, the end of its transaction.
+pub fn seen_after(statements: &[Statement], statement: u32) -> u32 {
+    let Some(own) = statements.iter().find(|one| one.index == statement) else { return statement };
+    let ends = |one: &&Statement| one.session == own.session && one.index >= statement && !one.in_transaction;
+    let end = statements.iter().find(ends).filter(|_| undone(statements).contains(&statement));
+    end.map_or(statement, |end| end.index)
+}
+
 /// For each statement whether the transaction that it was part of has been undone.
 fn rolled_back(statements: &[Statement]) -> Vec<bool> {
     let mut undone = vec![false; statements.len()];
@@ -122,9 +139,40 @@ fn rolled_back(statements: &[Statement]) -> Vec<bool> {
     undone
 }
 
-/// Looks for the statement that broke a worker. `works` says whether the worker works when a run is made so, where
-/// that is known; after the whole run it does not.
-pub fn search(suspects: &[u32], works: impl Fn(&Edit) -> Option<bool>) -> Search {
+/// Looks for the statement that broke a worker, first among the suspects, then among what was undone. `works` says
+/// whether the worker works when a run is made so, where that is known; after the whole run it does not.
+pub fn search(suspects: &[u32], undone: &[u32], works: impl Fn(&Edit) -> Option<bool>) -> Search {
+    let first = among(suspects, &works);
+    match first {
+        Search::Found { statement, proof: Proof::UpToIt } if !undone.is_empty() => {
+            // That the worker fails after the whole run may be the doing of what is not carried out here.
+            let edit = Edit::UpTo(statement);
+            match works(&edit) {
+                None => return Search::Ask(vec![edit]),
+                Some(false) => return first,
+                Some(true) => {}
+            }
+        }
+        Search::NotFound => {}
+        Search::Ask(_) | Search::Found { .. } => return first,
+    }
+    let without = |statement: &u32| Edit::Without(vec![*statement]);
+    let undone = undone.get(..ONE_BY_ONE.min(undone.len())).unwrap_or_default();
+    for several in undone.chunks(AT_ONCE) {
+        // A replay that had to be ended leaves its question open, and the others are answered all the same.
+        if let Some(&statement) = several.iter().find(|one| works(&without(one)) == Some(true)) {
+            return Search::Found { statement, proof: Proof::WithoutIt };
+        }
+        let questions: Vec<Edit> = several.iter().map(without).filter(|edit| works(edit).is_none()).collect();
+        if !questions.is_empty() {
+            return Search::Ask(questions);
+        }
+    }
+    Search::NotFound
+}
+
+/// Looks for it among the suspects. That the worker fails after the last of them is not asked for.
+fn among(suspects: &[u32], works: &impl Fn(&Edit) -> Option<bool>) -> Search {
     let up_to = |count: usize| {
         let last = count.checked_sub(1).and_then(|at| suspects.get(at));
         Edit::UpTo(last.copied().unwrap_or_default())
@@ -203,10 +251,18 @@ mod tests {
 
     /// Answers every question by what the statements do to a worker that works when `state` says so.
     fn found(count: u32, works: impl Fn(&[u32]) -> bool) -> (Search, usize) {
+        found_with(count, &[], works)
+    }
+
+    /// The same where these were undone.
+    fn found_with(count: u32, undone: &[u32], works: impl Fn(&[u32]) -> bool) -> (Search, usize) {
         let all: Vec<u32> = (1..=count).collect();
+        let suspects: Vec<u32> = all.iter().copied().filter(|one| !undone.contains(one)).collect();
         let mut known: Vec<(Edit, bool)> = Vec::new();
         for _ in 0..1000 {
-            let step = search(&all, |edit| known.iter().find(|(asked, _)| asked == edit).map(|(_, so)| *so));
+            let step = search(&suspects, undone, |edit| {
+                known.iter().find(|(asked, _)| asked == edit).map(|(_, so)| *so)
+            });
             let Search::Ask(edits) = step else { return (step, known.len()) };
             assert!(!edits.is_empty());
             for edit in edits {
@@ -216,7 +272,7 @@ mod tests {
                     .copied()
                     .filter(|one| match &edit {
                         Edit::Whole | Edit::CutAfter(_) => true,
-                        Edit::UpTo(last) => one <= last,
+                        Edit::UpTo(last) => one <= last && suspects.contains(one),
                         Edit::Without(left_out) => !left_out.contains(one),
                     })
                     .collect();
@@ -265,7 +321,22 @@ mod tests {
     fn what_no_statement_did_is_not_found() {
         assert_eq!(found(5, |_| false).0, Search::NotFound);
         assert_eq!(found(1, |_| false).0, Search::NotFound);
-        assert_eq!(search(&[], |_| None), Search::NotFound);
+        assert_eq!(search(&[], &[], |_| None), Search::NotFound);
+    }
+
+    #[test]
+    fn what_was_undone_is_suspected_when_nothing_else_did_it() {
+        let by = |statement| Search::Found { statement, proof: Proof::WithoutIt };
+        for guilty in 1..=9 {
+            let (search, replays) = found_with(9, &[2, 3, 8], |made| !made.contains(&guilty));
+            assert_eq!(search, by(guilty));
+            assert!(replays <= 14, "{replays} replays");
+        }
+        assert_eq!(found_with(1, &[1], |made| made.is_empty()).0, by(1));
+        assert_eq!(found_with(9, &[2, 3, 8], |_| false).0, Search::NotFound);
+        // Two of the others each suffice: no innocent one is named in their place.
+        let works = |made: &[u32]| !made.contains(&2) && !made.contains(&8);
+        assert_eq!(found_with(9, &[2, 3, 8], works).0, Search::NotFound);
     }
 
     fn statement(index: u32, tag: Option<&str>, sqlstate: Option<&str>, in_transaction: bool) -> Statement {
@@ -307,6 +378,8 @@ mod tests {
             statement(11, Some("COMMIT PREPARED"), None, false),
         ];
         assert_eq!(suspects(&statements), [1, 9, 11]);
+        assert_eq!(undone(&statements), [3, 4, 6]);
+        assert_eq!([1, 3, 4, 6, 9, 99].map(|one| seen_after(&statements, one)), [1, 5, 5, 6, 9, 99]);
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::Surroundings;
@@ -13,6 +15,9 @@ use super::worker::Worker;
 use crate::identifiers::RunNumber;
 use crate::observations::{Iteration, WorkerObservation};
 
+/// How far apart the checks of a worker that is watched are at least: people do not see more.
+const PACE: Duration = Duration::from_millis(250);
+
 /// The workers of a rehearsal, in the file's order.
 pub struct Crew {
     surroundings: Surroundings,
@@ -20,6 +25,8 @@ pub struct Crew {
     /// The place in the file of each worker at work.
     working: Vec<(usize, Worker)>,
     order: Vec<crate::identifiers::WorkerName>,
+    /// How many of them have been at work at the same time.
+    accustomed: usize,
 }
 
 /// Iterations finished so far while a script runs, for the progress display.
@@ -45,7 +52,7 @@ impl Crew {
     /// Workers that have not begun yet.
     pub fn new(specs: Vec<WorkerSpec>, surroundings: Surroundings) -> Self {
         let order = specs.iter().map(|spec| spec.name.clone()).collect();
-        Self { surroundings, waiting: specs, working: Vec::new(), order }
+        Self { surroundings, waiting: specs, working: Vec::new(), order, accustomed: 1 }
     }
 
     /// Starts the workers that arrive before this run: they open the sessions that they keep.
@@ -53,7 +60,9 @@ impl Crew {
         let (now, later): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|spec| spec.from_run <= run);
         self.waiting = later;
-        for spec in now {
+        // Others may go through a service.
+        let (services, others): (Vec<_>, Vec<_>) = now.into_iter().partition(|spec| spec.port().is_some());
+        for spec in services.into_iter().chain(others) {
             let place = self.order.iter().position(|name| *name == spec.name).unwrap_or_default();
             let mut worker = Worker::new(spec, self.surroundings.clone());
             worker.start().await;
@@ -69,6 +78,16 @@ impl Crew {
             observations.push(worker.baseline().await);
         }
         observations
+    }
+
+    /// Starts the workers that arrive before this run, and has all of them work at the same time, so that it is known how
+    /// long their iterations ordinarily take then. Where nobody has come, it is known.
+    pub async fn accustom(&mut self, run: RunNumber) {
+        self.start_for(run).await;
+        if self.working.len() > self.accustomed {
+            self.accustomed = self.working.len();
+            join_all(self.working.iter_mut().map(|(_, worker)| worker.accustom())).await;
+        }
     }
 
     /// The workers that have begun, in the file's order.
@@ -137,9 +156,44 @@ impl Crew {
         Ok(observations)
     }
 
-    /// Closes every session.
+    /// Lets every worker take its judged iterations again and again, and tells of each, until it is told to stop.
+    ///
+    /// # Errors
+    /// When a worker's task panicked, which is a defect of thirdrun.
+    pub async fn watch(
+        &mut self,
+        tell: mpsc::UnboundedSender<WorkerObservation>,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(), tokio::task::JoinError> {
+        let mut tasks = JoinSet::new();
+        for (_, mut worker) in std::mem::take(&mut self.working) {
+            // Nobody shall meet one that is just starting.
+            worker.restarts = false;
+            let (tell, mut stop) = (tell.clone(), stop.clone());
+            tasks.spawn(async move {
+                while !*stop.borrow() {
+                    let begun = Instant::now();
+                    if tell.send(worker.check(None).await).is_err() {
+                        break;
+                    }
+                    // An error means that nobody can tell it to stop any more, which is to stop.
+                    let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
+                    let _ = tokio::time::timeout_at(begun + worker.spec.every.max(PACE), stopped).await;
+                }
+                worker.stop().await;
+            });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended?;
+        }
+        Ok(())
+    }
+
+    /// Closes every session, and then stops the services, through which some of them may go.
     pub async fn stop(self) {
-        for (_, worker) in self.working {
+        let (services, others): (Vec<_>, Vec<_>) =
+            self.working.into_iter().map(|(_, worker)| worker).partition(Worker::is_service);
+        for worker in others.into_iter().chain(services) {
             worker.stop().await;
         }
     }

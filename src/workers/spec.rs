@@ -26,6 +26,8 @@ pub struct WorkerSpec {
     pub on_connect: Vec<String>,
     /// The password that it uses; none: the role's.
     pub password: Option<Secret>,
+    /// The service through which its sessions go to the server; none: they go there themselves.
+    pub through: Option<WorkerName>,
     /// Pause between the starts of two iterations while a script runs.
     pub every: Duration,
     /// Whether it iterates while a script runs.
@@ -36,7 +38,7 @@ pub struct WorkerSpec {
     pub max_outage: Duration,
     /// Whether the steps of one iteration are one transaction.
     pub transaction: bool,
-    /// Whether that transaction is rolled back.
+    /// Whether that transaction is rolled back; else each step is one of its own, and that is.
     pub rollback: bool,
     /// What one iteration does.
     pub work: StepWork,
@@ -64,9 +66,33 @@ pub enum StepWork {
     Steps(Vec<Step>),
     /// One start of a program.
     Command(CommandWork),
+    /// A program that keeps running, and one question whether it is healthy.
+    Service(Box<ServiceWork>),
 }
 
-/// A program that is one iteration.
+/// A program that keeps running.
+#[derive(Debug, Clone)]
+pub struct ServiceWork {
+    /// The program.
+    pub command: CommandWork,
+    /// What succeeds while it is healthy.
+    pub health: Health,
+    /// The port at which it speaks PostgreSQL's protocol, as a pooler does.
+    pub port: Option<u16>,
+    /// Whether it is started anew after every run, which is what a new session is to others.
+    pub restart: bool,
+}
+
+/// What succeeds while a service is healthy.
+#[derive(Debug, Clone)]
+pub enum Health {
+    /// Steps on a new session of the service's role, which a service with a port answers itself.
+    Steps(Vec<Step>),
+    /// A program and its arguments.
+    Command(Vec<String>),
+}
+
+/// A program that is one iteration, or a service.
 #[derive(Debug, Clone)]
 pub struct CommandWork {
     /// The program and its arguments.
@@ -75,6 +101,8 @@ pub struct CommandWork {
     pub directory: PathBuf,
     /// The image it runs in, with Docker.
     pub image: Option<String>,
+    /// The user of that image it runs as; none: the caller's number.
+    pub user: Option<String>,
 }
 
 /// One step of an iteration.
@@ -82,6 +110,8 @@ pub struct CommandWork {
 pub enum Step {
     /// A query string.
     Sql {
+        /// What it is called; none: by its text.
+        name: Option<String>,
         /// Its text.
         sql: String,
         /// Rows affected or returned; none: any.
@@ -108,6 +138,13 @@ pub enum RowsExpected {
 }
 
 impl RowsExpected {
+    /// The fewest that will do.
+    pub fn least(self) -> u64 {
+        match self {
+            Self::Exactly(rows) | Self::AtLeast(rows) => rows,
+        }
+    }
+
     /// Whether a number of rows will do.
     pub fn accepts(self, rows: u64) -> bool {
         match self {
@@ -119,27 +156,65 @@ impl RowsExpected {
 
 impl std::fmt::Display for RowsExpected {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Exactly(rows) => write!(f, "{rows}"),
-            Self::AtLeast(rows) => write!(f, "at least {rows}"),
-        }
+        let (least, rows) = match self {
+            Self::Exactly(rows) => ("", *rows),
+            Self::AtLeast(rows) => ("at least ", *rows),
+        };
+        write!(f, "{least}{rows} {}", if rows == 1 { "row" } else { "rows" })
     }
 }
 
 impl WorkerSpec {
-    /// Where its programs run, if it has any.
-    pub fn place(&self) -> Option<Place> {
+    /// The program that it runs or has running; none: it has sessions of its own.
+    pub fn program(&self) -> Option<&CommandWork> {
         match &self.work {
             StepWork::Steps(_) => None,
-            StepWork::Command(command) => {
-                Some(Place { directory: command.directory.clone(), image: command.image.clone() })
-            }
+            StepWork::Command(command) => Some(command),
+            StepWork::Service(service) => Some(&service.command),
         }
+    }
+
+    /// The program that is started for an iteration, and its arguments; none: it takes steps on a session.
+    pub fn asks(&self) -> Option<(&CommandWork, &[String])> {
+        match &self.work {
+            StepWork::Steps(_) => None,
+            StepWork::Command(command) => Some((command, &command.argv)),
+            StepWork::Service(service) => match &service.health {
+                Health::Command(argv) => Some((&service.command, argv)),
+                Health::Steps(_) => None,
+            },
+        }
+    }
+
+    /// The steps that it takes on a session, or by which it is seen whether it is healthy.
+    pub fn steps(&self) -> &[Step] {
+        match &self.work {
+            StepWork::Steps(steps) => steps,
+            StepWork::Service(service) => match &service.health {
+                Health::Steps(steps) => steps,
+                Health::Command(_) => &[],
+            },
+            StepWork::Command(_) => &[],
+        }
+    }
+
+    /// The port at which others go through it.
+    pub fn port(&self) -> Option<u16> {
+        match &self.work {
+            StepWork::Service(service) => service.port,
+            StepWork::Steps(_) | StepWork::Command(_) => None,
+        }
+    }
+
+    /// Where its programs run, if it has any.
+    pub fn place(&self) -> Option<Place> {
+        self.program()
+            .map(|command| Place { directory: command.directory.clone(), image: command.image.clone() })
     }
 
     /// Whether it holds sessions from one iteration to the next. A program opens its own.
     pub fn keeps_sessions(&self) -> bool {
-        matches!(self.work, StepWork::Steps(_)) && self.session != SessionKind::Fresh
+        self.program().is_none() && self.session != SessionKind::Fresh
     }
 
     /// What judging needs to know of it.
@@ -147,9 +222,9 @@ impl WorkerSpec {
         WorkerFacts {
             name: self.name.clone(),
             role: self.role.clone(),
-            steps: match &self.work {
-                StepWork::Steps(steps) => steps.iter().map(Step::in_words).collect(),
-                StepWork::Command(command) => vec![command.argv.join(" ")],
+            steps: match self.asks() {
+                Some((_, argv)) => vec![argv.join(" ")],
+                None => self.steps().iter().map(Step::in_words).collect(),
             },
             max_outage_ms: self.max_outage.as_secs_f64() * 1e3,
         }
@@ -159,7 +234,10 @@ impl WorkerSpec {
 impl Step {
     fn in_words(&self) -> String {
         match self {
-            Self::Sql { sql, .. } => sql.split_whitespace().collect::<Vec<_>>().join(" "),
+            Self::Sql { name, sql, .. } => {
+                let sql = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+                name.as_ref().map_or_else(|| sql.clone(), |name| format!("{name}: {sql}"))
+            }
             Self::Notify { channel } => format!("wait for a notification on {channel}"),
             Self::Pause(time) => format!("pause {}", humantime::format_duration(*time)),
         }

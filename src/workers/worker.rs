@@ -1,19 +1,21 @@
 //! One worker and the sessions that it holds.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Surroundings;
 use super::iteration::{cut_off, iterate, open};
-use super::spec::{CommandWork, SessionKind, StepWork, WorkerSpec};
-use crate::observations::{Ending, Failure, FailureKind, Iteration, Probe, WhileRunning, WorkerObservation};
-use crate::postgres::Session;
-use crate::programs::{Executable, Program};
+use super::program;
+use super::service::Service;
+use super::spec::{SessionKind, StepWork, WorkerSpec};
+use crate::observations::{Failure, FailureKind, Iteration, Probe, WhileRunning, WorkerObservation};
+use crate::postgres::{Endpoint, Session};
 
 /// How much longer a judged iteration may take the second time, when it only ran out of time.
-const PATIENCE: u32 = 5;
+pub(super) const PATIENCE: u32 = 5;
 /// How long a server may take to recover from a crash.
 const RECOVERY: Duration = Duration::from_secs(60);
 /// How often a server that recovers is asked again.
@@ -28,23 +30,51 @@ enum Held {
 /// A worker at work.
 pub(super) struct Worker {
     pub(super) spec: WorkerSpec,
-    surroundings: Surroundings,
+    pub(super) surroundings: Surroundings,
     held: Vec<Held>,
-    /// Milliseconds that its first judged iterations took; none before them.
+    /// The service that it is, while that runs.
+    pub(super) service: Option<Service>,
+    /// Whether a service is started anew whenever it is judged.
+    pub(super) restarts: bool,
+    /// What a service needed to become healthy when it was started first.
+    pub(super) needed: Option<Duration>,
+    /// Whether it could do without the service that is between it and the server when it began.
+    goes_directly: bool,
+    /// Milliseconds that its first iterations took, judged ones and those beside others; none before them.
     ordinary_ms: Option<f64>,
+    /// Microseconds that went by in the attempt under way before its program, or its way to a service, was there. They
+    /// are the engine's, which takes as long as the machine is busy, and count for nobody.
+    starting: AtomicU64,
 }
 
 impl Worker {
     pub(super) fn new(spec: WorkerSpec, surroundings: Surroundings) -> Self {
-        Self { spec, surroundings, held: Vec::new(), ordinary_ms: None }
+        let restarts = matches!(&spec.work, StepWork::Service(service) if service.restart);
+        Self {
+            spec,
+            surroundings,
+            held: Vec::new(),
+            service: None,
+            restarts,
+            needed: None,
+            goes_directly: false,
+            ordinary_ms: None,
+            starting: AtomicU64::new(0),
+        }
     }
 
-    /// Opens the sessions that it keeps. One that cannot be opened is remembered with the reason.
+    /// Starts the service that it is, or opens the sessions that it keeps. One that cannot be opened is remembered with
+    /// the reason.
     pub(super) async fn start(&mut self) {
-        let sessions = match (&self.spec.work, self.spec.session) {
-            (StepWork::Command(_), _) | (_, SessionKind::Fresh) => 0,
-            (_, SessionKind::Keep) => 1,
-            (_, SessionKind::Pool) => self.spec.connections,
+        if self.is_service() || self.spec.through.is_some() {
+            self.goes_directly = self.directly(self.spec.timeout).await.is_ok();
+        }
+        self.start_service().await;
+        let sessions = match self.spec.session {
+            _ if !self.spec.keeps_sessions() => 0,
+            SessionKind::Fresh => 0,
+            SessionKind::Keep => 1,
+            SessionKind::Pool => self.spec.connections,
         };
         for _ in 0..sessions {
             let held = self.open(self.spec.timeout).await.map_or_else(Held::Gone, Held::Open);
@@ -59,11 +89,43 @@ impl Worker {
                 session.close().await;
             }
         }
+        if let Some(service) = self.service {
+            service.stop().await;
+        }
     }
 
     async fn open(&self, limit: Duration) -> Result<Session, Failure> {
+        self.open_at(self.surroundings.endpoint(&self.spec), limit).await
+    }
+
+    async fn open_at(&self, endpoint: &Endpoint, limit: Duration) -> Result<Session, Failure> {
         let login = self.surroundings.login(&self.spec);
-        open(&self.surroundings.endpoint, &login, &self.spec, limit).await
+        open(endpoint, &login, &self.spec.on_connect, limit).await
+    }
+
+    /// What a pooler would come to that has no session left: a login at the server itself and, for who goes through it,
+    /// an iteration there.
+    async fn directly(&self, limit: Duration) -> Result<(), Failure> {
+        let mut session = self.open_at(&self.surroundings.endpoint, limit).await?;
+        let result = match self.spec.through {
+            Some(_) => iterate(&mut session, &self.spec, limit).await,
+            None => Ok(()),
+        };
+        session.close().await;
+        result
+    }
+
+    /// An iteration while the others are at theirs, as when a script runs: with all of them at work each takes longer. One
+    /// that fails shows nothing.
+    pub(super) async fn accustom(&mut self) {
+        if !self.spec.while_running {
+            return;
+        }
+        let begun = self.begin();
+        if self.next_iteration(0).await.is_ok() {
+            let took = milliseconds(self.began(begun).elapsed());
+            self.ordinary_ms = Some(self.ordinary_ms.map_or(took, |known| known.max(took)));
+        }
     }
 
     /// Both judged iterations, before the first run.
@@ -73,18 +135,15 @@ impl Worker {
 
     /// The judged iterations: on every session it has, then on a new one while those are open.
     pub(super) async fn check(&mut self, while_running: Option<Vec<Iteration>>) -> WorkerObservation {
-        let mut existing: Option<Probe> = None;
-        for at in 0..self.held.len() {
-            let probe = self.check_held(at).await;
-            if existing.as_ref().is_none_or(|so_far| so_far.ok() && !probe.ok()) {
-                existing = Some(probe);
+        let (existing, new_session) = match &self.spec.work {
+            StepWork::Service(_) => self.check_service().await,
+            StepWork::Command(_) | StepWork::Steps(_) => {
+                (self.check_all_held().await, self.check_with(|limit| self.anew(limit)).await)
             }
-        }
-        let new_session = match &self.spec.work {
-            StepWork::Command(command) => self.check_with(|limit| self.run_command(command, limit)).await,
-            StepWork::Steps(_) => self.check_with(|limit| self.on_new_session(limit)).await,
         };
-        let probes = existing.iter().chain([&new_session]);
+        // While a script runs a service is only asked.
+        let anew = Some(&new_session).filter(|_| !self.is_service());
+        let probes = existing.iter().chain(anew);
         let took = probes.map(|probe| probe.duration_ms).fold(0.0, f64::max);
         // A worker that arrives with a later run has no baseline.
         let ordinary_ms = *self.ordinary_ms.get_or_insert(took);
@@ -96,18 +155,50 @@ impl Worker {
         }
     }
 
+    /// A judged iteration on every session it has; the first that failed tells.
+    async fn check_all_held(&mut self) -> Option<Probe> {
+        let mut existing: Option<Probe> = None;
+        for at in 0..self.held.len() {
+            let probe = self.check_held(at).await;
+            if existing.as_ref().is_none_or(|so_far| so_far.ok() && !probe.ok()) {
+                existing = Some(probe);
+            }
+        }
+        existing
+    }
+
     /// A judged attempt, made once more with more time if it only ran out of time.
-    async fn check_with<F>(&self, attempt: impl Fn(Duration) -> F) -> Probe
+    pub(super) async fn check_with<F>(&self, attempt: impl Fn(Duration) -> F) -> Probe
     where
         F: Future<Output = Result<(), Failure>>,
     {
-        let mut begun = Instant::now();
+        let mut begun = self.begin();
         let mut result = recovered(|| attempt(self.spec.timeout)).await;
         if only_slow(&result) {
-            begun = Instant::now();
+            begun = self.begin();
             result = attempt(self.spec.timeout * PATIENCE).await;
         }
-        Probe { failure: result.err(), duration_ms: milliseconds(begun.elapsed()), reopened: false }
+        Probe {
+            failure: result.err(),
+            duration_ms: milliseconds(self.began(begun).elapsed()),
+            reopened: false,
+        }
+    }
+
+    /// The beginning of an attempt.
+    fn begin(&self) -> Instant {
+        self.starting.store(0, Ordering::Relaxed);
+        Instant::now()
+    }
+
+    /// When an attempt began that was begun then, without what is not its own.
+    fn began(&self, begun: Instant) -> Instant {
+        (begun + Duration::from_micros(self.starting.load(Ordering::Relaxed))).min(Instant::now())
+    }
+
+    fn waited(&self, time: Duration) {
+        let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.starting.fetch_add(time, Ordering::Relaxed);
     }
 
     async fn check_held(&mut self, at: usize) -> Probe {
@@ -174,45 +265,32 @@ impl Worker {
         result
     }
 
-    async fn on_new_session(&self, limit: Duration) -> Result<(), Failure> {
+    /// What nothing from before takes part in: a start of its program, or an iteration on a new session. A pooler may
+    /// answer that with an old one.
+    pub(super) async fn anew(&self, limit: Duration) -> Result<(), Failure> {
+        if self.goes_directly {
+            self.directly(limit).await?;
+        }
+        self.once(limit).await
+    }
+
+    /// A start of its program, or an iteration on a new session, which is what tells whether a service is healthy.
+    pub(super) async fn once(&self, limit: Duration) -> Result<(), Failure> {
+        if let Some((command, argv)) = self.spec.asks() {
+            let (result, starting) = program::run(&self.surroundings, &self.spec, command, argv, limit).await;
+            self.waited(starting);
+            return result;
+        }
+        if let Some(port) = self.surroundings.port(&self.spec) {
+            let asked = Instant::now();
+            // Without it the connection finds its way, or why there is none.
+            let _ = timeout(limit, self.surroundings.launcher.make_way(port)).await;
+            self.waited(asked.elapsed());
+        }
         let mut session = self.open(limit).await?;
         let result = iterate(&mut session, &self.spec, limit).await;
         session.close().await;
         result
-    }
-
-    async fn run_command(&self, command: &CommandWork, limit: Duration) -> Result<(), Failure> {
-        let mut argv = command.argv.iter().cloned();
-        let program = Program {
-            what: Executable::File(argv.next().unwrap_or_default(), argv.collect()),
-            directory: command.directory.clone(),
-            role: self.spec.role.clone(),
-            database: self.surroundings.database.clone(),
-            env: Vec::new(),
-            image: command.image.clone(),
-            timeout: limit,
-            tapped: false,
-        };
-        let failed = |kind, message| Failure { kind, sqlstate: None, message, detail: None, step: Some(1) };
-        let outcome = self
-            .surroundings
-            .launcher
-            .launch(&program)
-            .await
-            .map_err(|error| failed(FailureKind::Command, format!("{error}: {}", error.source)))?;
-        let how = match outcome.ending {
-            Ending::Exited(0) => return Ok(()),
-            Ending::Exited(status) => format!("exited with status {status}"),
-            Ending::Signalled(signal) => format!("was killed by signal {signal}"),
-            Ending::TimedOut => {
-                let message = format!("timed out after {}", humantime::format_duration(limit));
-                return Err(failed(FailureKind::TimedOut, message));
-            }
-        };
-        let tail = outcome.output.tail();
-        let last = tail.lines().rev().find(|line| !line.trim().is_empty());
-        let said = last.map(|line| format!(": {}", line.trim())).unwrap_or_default();
-        Err(failed(FailureKind::Command, format!("{how}{said}")))
     }
 
     /// Iterates until it is told to stop; the iteration under way then is finished. `under_way` is told
@@ -229,13 +307,13 @@ impl Worker {
         let mut spans: Vec<(Instant, Instant, Option<Failure>)> = Vec::new();
         let mut turn = 0_usize;
         loop {
-            let began = Instant::now();
+            let began = self.begin();
             if let Some(tell) = under_way.take() {
                 tell();
             }
             let failure = self.next_iteration(turn).await.err();
             finished_one(failure.is_none());
-            spans.push((began, Instant::now(), failure));
+            spans.push((self.began(began), Instant::now(), failure));
             turn += 1;
             if *stop.borrow() {
                 break;
@@ -270,11 +348,11 @@ impl Worker {
     /// An iteration on the session whose turn it is, or on a new one.
     pub(super) async fn next_iteration(&mut self, turn: usize) -> Result<(), Failure> {
         let limit = self.spec.timeout;
+        if self.is_service() {
+            self.kept_up().await?;
+        }
         if self.held.is_empty() {
-            return match &self.spec.work {
-                StepWork::Command(command) => self.run_command(command, limit).await,
-                StepWork::Steps(_) => self.on_new_session(limit).await,
-            };
+            return self.once(limit).await;
         }
         let at = turn.checked_rem(self.held.len()).unwrap_or_default();
         if self.is_gone(at) && self.spec.reconnect {
@@ -311,6 +389,6 @@ fn only_slow(result: &Result<(), Failure>) -> bool {
     matches!(result, Err(failure) if failure.kind == FailureKind::TimedOut)
 }
 
-fn milliseconds(time: Duration) -> f64 {
+pub(super) fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }

@@ -9,7 +9,6 @@ pub const TESTS: &[Test] = &[
     ("bad_input::no_rehearsal_file", no_rehearsal_file),
     ("bad_input::missing_files", missing_files),
     ("bad_input::unknown_key", unknown_key),
-    ("bad_input::no_worker", no_worker),
     ("bad_input::worker_fails_at_baseline", worker_fails_at_baseline),
     ("bad_input::wrong_password", wrong_password),
     ("bad_input::dump_that_cannot_be_restored", dump_that_cannot_be_restored),
@@ -27,7 +26,7 @@ fn no_rehearsal_file(backend: Backend) -> Result<(), Failed> {
     let directory = tempfile::tempdir()?;
     let mut command = thirdrun();
     command.args(["check", "--backend", &backend.to_string()]).current_dir(directory.path());
-    finish(&mut command).expect(2, &["there is no thirdrun.toml", "--config"]).map(drop)
+    finish(&mut command).expect(2, &["there is no thirdrun.toml", "--config", "thirdrun init"]).map(drop)
 }
 
 fn missing_files(backend: Backend) -> Result<(), Failed> {
@@ -49,15 +48,6 @@ fn unknown_key(backend: Backend) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new(&format!("[script]\ntimeuot = '3s'\n{IMPORTER}"));
     let outcome = rehearsal.check(backend, &[]);
     outcome.expect(2, &["unknown key 'timeuot'", "thirdrun.toml:4:1", "did you mean 'timeout'?"]).map(drop)
-}
-
-fn no_worker(backend: Backend) -> Result<(), Failed> {
-    let rehearsal = Rehearsal::new("");
-    rehearsal
-        .file("s.sql", "SELECT 1")
-        .check(backend, &["s.sql"])
-        .expect(2, &["there is no worker", "[[worker]]"])
-        .map(drop)
 }
 
 fn worker_fails_at_baseline(backend: Backend) -> Result<(), Failed> {
@@ -174,11 +164,8 @@ fn a_version_that_is_not_here(backend: Backend) -> Result<(), Failed> {
 }
 
 fn contradictions_in_the_rehearsal_file(backend: Backend) -> Result<(), Failed> {
-    let rehearsal = Rehearsal::new(&format!("{IMPORTER}rollback = true\ntransaction = false\n"));
+    let rehearsal = Rehearsal::new("");
     rehearsal.file("s.sql", "SELECT 1");
-    rehearsal
-        .check(backend, &["s.sql"])
-        .expect(2, &["worker 'importer' is to roll back what is no transaction", "thirdrun.toml:5:8"])?;
     let tables = format!("[data]\ntables = {{ 'public.ordres' = 5 }}\n{IMPORTER}");
     rehearsal.file("thirdrun.toml", &tables);
     rehearsal

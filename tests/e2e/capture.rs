@@ -39,6 +39,11 @@ struct Source {
 impl Source {
     /// A server of a version that the programs of this machine can dump.
     fn start(backend: Backend) -> Result<Self, Failed> {
+        Self::start_with(backend, &[])
+    }
+
+    /// The same with settings of its own.
+    fn start_with(backend: Backend, own: &[(&str, &str)]) -> Result<Self, Failed> {
         let client = find_all(None).into_iter().max_by_key(|one| one.major).ok_or("no client programs")?;
         let major = match backend {
             Backend::Local => client.major,
@@ -59,7 +64,11 @@ impl Source {
                 Backend::Docker => BackendChoice::Docker,
             },
             major: Some(major),
-            settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            settings: settings
+                .iter()
+                .chain(own)
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
             ..SandboxPlan::default()
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -354,4 +363,58 @@ fn wrong(backend: Backend) -> Result<(), Failed> {
         .capture(&good, Some(&source.password), "mine")
         .expect(2, &["mine is not empty", "nothing is overwritten"])?;
     same("mine", files(&source.path("mine"))?.into_keys().collect::<Vec<_>>(), vec!["notes".to_owned()])
+}
+
+/// What jobs do is captured, and becomes what a role's worker does.
+pub const JOB_TESTS: &[Test] = &[("capture::jobs_become_steps_of_their_role", jobs)];
+
+/// Whether a server of the newest programs has both extensions.
+pub fn has_job_extensions() -> bool {
+    let Some(newest) = find_all(None).into_iter().max_by_key(|one| one.major) else { return false };
+    let directory = format!("/usr/share/postgresql/{}/extension", newest.major);
+    ["pg_cron", "pgagent"].iter().all(|name| Path::new(&directory).join(format!("{name}.control")).exists())
+}
+
+fn jobs(backend: Backend) -> Result<(), Failed> {
+    let source = Source::start_with(
+        backend,
+        &[("shared_preload_libraries", "pg_stat_statements,pg_cron"), ("cron.database_name", "shop")],
+    )?;
+    source.fill()?;
+    source.sql(
+        "CREATE EXTENSION pg_cron; CREATE EXTENSION pgagent;
+         INSERT INTO cron.job (nodeport, schedule, command, database, username, jobname) VALUES
+           (5432, '0 3 * * *', 'SELECT count(*) FROM customers', 'shop', 'svc_import', 'count'),
+           (5432, '0 4 * * *', $$ALTER ROLE svc_import PASSWORD 's3cret'$$, 'shop', 'dba', 'rotate'),
+           (5432, '0 5 * * *', 'SELECT 1', 'postgres', 'svc_import', 'elsewhere');
+         INSERT INTO pgagent.pga_job (jobid, jobjclid, jobname) VALUES (1, 1, 'nightly');
+         INSERT INTO pgagent.pga_jobstep (jstjobid, jstname, jstkind, jstcode, jstdbname) VALUES
+           (1, 'read', 's', 'SELECT id FROM customers LIMIT 1', 'shop'), (1, 'script', 'b', 'rm -rf /', '');",
+    )?;
+    let outcome = source.capture(&source.at("dba"), Some(&source.password), "jobs");
+    outcome.expect(0, &["of 1 job nobody could be seen who does them: name the role in jobs.json"])?;
+    let jobs: Value = serde_json::from_str(&source.read("jobs/jobs.json")?)?;
+    let told: Vec<_> = jobs["jobs"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|job| format!("{} {} {} {}", job["source"], job["name"], job["role"], job["active"]))
+        .collect();
+    let wanted = [
+        "\"pg_cron\" \"count\" \"svc_import\" true",
+        "\"pg_cron\" \"rotate\" \"dba\" true",
+        "\"pgAgent\" \"nightly, read\" null true",
+    ];
+    same("jobs", told, wanted.map(str::to_owned).to_vec())?;
+    nothing_secret(&files(&source.path("jobs"))?)?;
+    // pg_cron is only created by a server that was started with it.
+    let file = source.read("jobs/thirdrun.toml")?;
+    let without = file.replace("\n[clone]\n", "\n[clone]\nextensions = \"skip-missing\"\n");
+    std::fs::write(source.path("jobs/thirdrun.toml"), without)?;
+    let mut command = thirdrun();
+    command.args(["workers", "--from", "jobs", "--quiet", "--backend", &backend.to_string()]);
+    let workers = finish(command.current_dir(source.directory.path()));
+    workers.expect(0, &[])?;
+    let step = "name = \"job count\"\nsql = \"SELECT count(*) FROM customers\"\nrows = \">=1\"\n";
+    if workers.out.contains(step) { Ok(()) } else { Err(workers.out.into()) }
 }

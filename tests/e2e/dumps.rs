@@ -177,7 +177,7 @@ fn rehearsed_in(
             READER.replace("SELECT count(*) FROM public.orders", "SELECT 1")
         ),
     );
-    let report = rehearsal.report(Backend::Docker, &[&["s.sh", "--runs", "1"], flags].concat(), 0)?;
+    let report = rehearsal.verdict(Backend::Docker, &[&["s.sh", "--runs", "1"], flags].concat(), 0)?;
     let version = report["sandbox"]["postgres"].as_str().unwrap_or_default().to_owned();
     crate::support::same("the version", version.split('.').next(), Some(major.to_string().as_str()))
 }

@@ -21,6 +21,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::Test;
 use crate::support::{Backend, Machine};
+use crate::trial::trial;
 
 /// A fault: its name, where it makes sense, whether this machine has what it needs, and what it does there.
 pub struct Row {
@@ -87,10 +88,8 @@ pub fn trials(machine: &Machine, arguments: &Arguments) -> Vec<Trial> {
         for (backend, can) in can {
             if row.on.contains(&backend) {
                 let (test, counted) = (row.test.clone(), row.name.clone());
-                let trial = Trial::test(full_name(backend, &row.name), move || {
-                    tally::counted(backend, &counted, test(backend))
-                });
-                trials.push(trial.with_ignored_flag(!can || !row.can));
+                let test = move || tally::counted(backend, &counted, test(backend));
+                trials.push(trial(full_name(backend, &row.name), can && row.can, test));
             }
         }
     }

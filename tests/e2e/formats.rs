@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = &[
     ("formats::compressed_dumps", compressed_dumps),
     ("formats::custom_format", custom_format),
     ("formats::tar_format", tar_format),
+    ("formats::an_incident_has_an_archive_as_sql", an_incident_has_an_archive_as_sql),
     ("formats::directory_format", directory_format),
     ("formats::another_encoding", another_encoding),
     ("formats::another_name_for_the_database", another_name_for_the_database),
@@ -99,7 +100,7 @@ fn of(name: &str) -> Result<Rehearsal, Failed> {
 fn restored(backend: Backend, name: &str, bytes: &[u8]) -> Result<(), Failed> {
     let rehearsal = of(name)?;
     std::fs::write(rehearsal.path(name), bytes)?;
-    rehearsal.report(backend, &["s.sh", "--runs", "1", "--as", "postgres"], 0).map(drop)
+    rehearsal.verdict(backend, &["s.sh", "--runs", "1", "--as", "postgres"], 0).map(drop)
 }
 
 fn compressed_dumps(backend: Backend) -> Result<(), Failed> {
@@ -115,6 +116,19 @@ fn custom_format(backend: Backend) -> Result<(), Failed> {
     restored(backend, "shop.dump", &original()?.custom)
 }
 
+/// What cannot be searched for passwords is in no bundle.
+fn an_incident_has_an_archive_as_sql(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = of("shop.dump")?;
+    std::fs::write(rehearsal.path("shop.dump"), &original()?.custom)?;
+    rehearsal.file("s.sql", "REVOKE SELECT ON public.orders FROM svc_reader;\n");
+    rehearsal.check(backend, &["s.sql", "--runs", "1", "--save-incident", "i.thirdrun"]).expect(1, &[])?;
+    let bundle = rehearsal.path("i.thirdrun");
+    let read = thirdrun::incident::Bundle::read(&bundle)?;
+    let schema = &read.files.get(std::path::Path::new("clone/schema.sql")).ok_or("no schema")?.bytes;
+    same("SQL", String::from_utf8_lossy(schema).contains("CREATE TABLE public.orders"), true)?;
+    crate::incidents::bundles::happens_again(backend, &bundle).map(drop)
+}
+
 fn tar_format(backend: Backend) -> Result<(), Failed> {
     restored(backend, "shop.tar", &original()?.tar)
 }
@@ -126,7 +140,7 @@ fn directory_format(backend: Backend) -> Result<(), Failed> {
         let file = file?;
         std::fs::copy(file.path(), rehearsal.path("dump").join(file.file_name()))?;
     }
-    rehearsal.report(backend, &["s.sh", "--runs", "1"], 0).map(drop)
+    rehearsal.verdict(backend, &["s.sh", "--runs", "1"], 0).map(drop)
 }
 
 fn another_encoding(backend: Backend) -> Result<(), Failed> {
@@ -142,7 +156,7 @@ fn another_encoding(backend: Backend) -> Result<(), Failed> {
         let rehearsal = of("shop.dump")?;
         std::fs::write(rehearsal.path("shop.dump"), original.pg_dump(&format)?)?;
         let check = check.replacen("psql", "PGCLIENTENCODING=UTF8 psql", 1);
-        rehearsal.file("s.sh", &check).report(backend, &["s.sh", "--runs", "1"], 0)?;
+        rehearsal.file("s.sh", &check).verdict(backend, &["s.sh", "--runs", "1"], 0)?;
     }
     Ok(())
 }
@@ -163,7 +177,7 @@ fn another_name_for_the_database(backend: Backend) -> Result<(), Failed> {
             )
             .file("original.sql", &renamed)
             .file("s.sh", &SAME.replace("| grep", "| sed 's/Name: other/Name: shop/' | grep"));
-        let report = rehearsal.report(backend, &["s.sh", "--runs", "1"], 0);
+        let report = rehearsal.verdict(backend, &["s.sh", "--runs", "1"], 0);
         report.map_err(|error| format!("{name}: {}", error.message().unwrap_or_default()))?;
     }
     Ok(())
@@ -187,7 +201,7 @@ fn rows_are_refused_skipped_or_loaded(backend: Backend) -> Result<(), Failed> {
             let changed = of(name)?;
             std::fs::write(changed.path(name), bytes)?;
             changed.file("thirdrun.toml", &text).file("s.sql", "SELECT 1;");
-            changed.report(backend, &["s.sql", "--runs", "1"], 0)?;
+            changed.verdict(backend, &["s.sql", "--runs", "1"], 0)?;
         }
     }
     Ok(())

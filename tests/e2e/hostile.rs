@@ -12,6 +12,7 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
 use crate::support::{Backend, IMPORTER, Machine, READER, Rehearsal, same};
+use crate::trial::trial;
 use candidates::{CANDIDATES, Candidate};
 
 /// Candidates that ended as they must, on each backend.
@@ -24,12 +25,13 @@ pub fn trials(machine: &Machine) -> Vec<Trial> {
         for backend in
             Backend::ALL.into_iter().filter(|backend| candidate.only.is_none_or(|only| only == *backend))
         {
-            let trial = Trial::test(format!("{backend}::hostile::{}", candidate.name), move || {
+            let test = move || {
                 rehearse(candidate, backend)?;
                 ENDED[backend as usize].fetch_add(1, Ordering::Relaxed);
                 Ok(())
-            });
-            trials.push(trial.with_ignored_flag(!machine.has(backend)));
+            };
+            let name = format!("{backend}::hostile::{}", candidate.name);
+            trials.push(trial(name, machine.has(backend), test));
         }
     }
     trials

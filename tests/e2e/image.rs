@@ -18,7 +18,8 @@ const DOCKERFILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/images/Dockerfile
 const DEBIAN: &str = "DEBIAN=thirdrun-postgres:17";
 const SCRIPT: &str = "REVOKE INSERT ON public.orders FROM writers;\n";
 
-fn docker(arguments: &[&str]) -> Result<String, Failed> {
+/// What `docker` prints.
+pub fn docker(arguments: &[&str]) -> Result<String, Failed> {
     let output = Command::new("docker").args(arguments).output()?;
     if !output.status.success() {
         return Err(format!("docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr)).into());

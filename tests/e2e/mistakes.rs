@@ -12,6 +12,8 @@ pub const TESTS: &[Test] = &[
     ("mistakes::a_password_that_nobody_told_the_worker", a_password_that_nobody_told_the_worker),
     ("mistakes::a_database_that_may_only_read", a_database_that_may_only_read),
     ("mistakes::a_sequence_that_was_moved_back", a_sequence_that_was_moved_back),
+    ("mistakes::a_sequence_in_a_transaction_that_is_rolled_back", a_sequence_that_is_not_moved_again),
+    ("mistakes::a_statement_that_fails_half_way", a_statement_that_fails_half_way),
     ("mistakes::a_session_that_holds_a_lock", a_session_that_holds_a_lock),
     ("mistakes::a_right_on_the_database", a_right_on_the_database),
     ("mistakes::a_default_that_was_dropped", a_default_that_was_dropped),
@@ -130,6 +132,36 @@ fn a_sequence_that_was_moved_back(backend: Backend) -> Result<(), Failed> {
     )
 }
 
+/// No rollback takes back what `setval` did (PostgreSQL manual, 9.17).
+fn a_sequence_that_is_not_moved_again(backend: Backend) -> Result<(), Failed> {
+    rehearsed(
+        backend,
+        &Mistake {
+            script: "INSERT INTO public.orders (total) SELECT g FROM generate_series(1, 1000) AS g;\nBEGIN;\n\
+                     SELECT setval(pg_get_serial_sequence('public.orders', 'id'), 1, false);\nSELECT 1/0;\nCOMMIT;\n",
+            guilty: "SELECT setval",
+            said: "so that it gives again what it has given before",
+            repair: "SELECT pg_catalog.setval('public.orders_id_seq', (SELECT max(id) FROM public.orders));",
+            ..Mistake::default()
+        },
+    )
+}
+
+/// What a block has committed stays (PostgreSQL manual, 43.8).
+fn a_statement_that_fails_half_way(backend: Backend) -> Result<(), Failed> {
+    rehearsed(
+        backend,
+        &Mistake {
+            script: "SELECT 1;\nDO $$ BEGIN\n  REVOKE INSERT ON public.orders FROM writers;\n  COMMIT;\n  \
+                     PERFORM 1/0;\nEND $$;\nSELECT 2;\n",
+            guilty: "DO $$ BEGIN",
+            said: "It failed, and what it had done by then stays. It takes INSERT on table public.orders from",
+            repair: "GRANT INSERT ON public.orders TO svc_import;",
+            ..Mistake::default()
+        },
+    )
+}
+
 fn a_session_that_holds_a_lock(backend: Backend) -> Result<(), Failed> {
     rehearsed(
         backend,
@@ -210,7 +242,7 @@ fn a_second_right_that_goes(backend: Backend) -> Result<(), Failed> {
             script: "GRANT INSERT, SELECT ON public.orders TO svc_import;\nSELECT 1;\n\
                      REVOKE INSERT ON public.orders FROM writers;\nREVOKE INSERT ON public.orders FROM svc_import;\n",
             guilty: "REVOKE INSERT ON public.orders FROM svc_import",
-            said: "no longer has INSERT on table public.orders, which it had by a grant of shop_owner to itself. \
+            said: "no longer has INSERT on table public.orders, which it had by a direct grant from shop_owner. \
                    Statement 3, line 3, had taken INSERT on it from writers before.",
             repair: "GRANT INSERT ON public.orders TO svc_import;",
             ..Mistake::default()

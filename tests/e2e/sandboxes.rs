@@ -13,7 +13,7 @@ use thirdrun::failure::{Exit, Failure};
 use thirdrun::identifiers::{DatabaseName, RoleName, Secret};
 use thirdrun::observations::Ending;
 use thirdrun::postgres::{Endpoint, Login, Session};
-use thirdrun::programs::{Executable, Program};
+use thirdrun::programs::{Executable, Program, Until};
 use thirdrun::progress::Progress;
 use thirdrun::sandbox::docker::Reach;
 use thirdrun::sandbox::{BackendChoice, Sandbox, SandboxPlan, Scope};
@@ -33,6 +33,7 @@ pub const DOCKER_TESTS: &[Test] = &[
     ("sandboxes::a_container_that_cannot_start_is_removed", a_container_that_cannot_start_is_removed),
     ("sandboxes::a_script_has_its_limit_of_memory", a_script_has_its_limit_of_memory),
     ("sandboxes::images_that_are_there_are_not_built", images_that_are_there_are_not_built),
+    ("sandboxes::an_image_that_was_never_finished_is_removed", an_image_that_was_never_finished),
 ];
 
 /// Those that only a local server can be tested with.
@@ -144,7 +145,7 @@ fn a_script_has_its_limit_of_memory(backend: Backend) -> Result<(), Failed> {
     // tail keeps all that it may have to show.
     let greedy = "#!/bin/bash\nhead -c 6G /dev/zero | tail -c 6G >/dev/null\nexit ${PIPESTATUS[1]}\n";
     rehearsal.file("s.sh", greedy);
-    let report = rehearsal.report(backend, &["s.sh", "--runs", "1"], 1)?;
+    let report = rehearsal.verdict(backend, &["s.sh", "--runs", "1"], 1)?;
     let tail = report["runs"][0]["result"]["output_tail"].as_str().unwrap_or_default().to_owned();
     same(&tail, tail.contains("Killed"), true)?;
     same("the worker", report["runs"][0]["workers"][0]["status"].as_str(), Some("ok"))
@@ -216,7 +217,9 @@ async fn use_port(plan: &SandboxPlan, scope: &Scope) -> Result<(), Failed> {
         database: database.clone(),
         env: Vec::new(),
         image: None,
-        timeout: Duration::from_secs(60),
+        user: None,
+        application: None,
+        until: Until::Timeout(Duration::from_secs(60)),
         tapped: false,
     };
     let outcome = launcher.launch(&program).await?;
@@ -236,6 +239,23 @@ fn images_that_are_there_are_not_built(_: Backend) -> Result<(), Failed> {
     let said = ["the images are up to date", "there are images, so that none needs to be built"];
     same("said", said.iter().any(|text| outcome.out.contains(text)), true)?;
     same("images", images()?, before)
+}
+
+/// The engine was interrupted before it gave the image its name.
+fn an_image_that_was_never_finished(_: Backend) -> Result<(), Failed> {
+    for label in ["thirdrun.seed", "thirdrun.packages"] {
+        let import = format!("tar -cf - --files-from /dev/null | docker import -c 'LABEL {label}=0' -");
+        let made = Command::new("sh").args(["-c", &import]).output()?;
+        let id = String::from_utf8(made.stdout)?.trim().to_owned();
+        same("docker import", (made.status.success(), id.starts_with("sha256:")), (true, true))?;
+        // Another test may be installing packages.
+        crate::support::eventually(&format!("{label} removed"), || {
+            finish(crate::support::thirdrun().arg("gc"));
+            let left = Command::new("docker").args(["image", "inspect", &id]).output();
+            left.is_ok_and(|left| !left.status.success())
+        })?;
+    }
+    Ok(())
 }
 
 /// Needs the archive of the image's own distribution, from which `images/build` makes it.

@@ -6,7 +6,7 @@ use libtest_mimic::Failed;
 use serde_json::Value;
 
 use crate::Test;
-use crate::support::{Backend, IMPORTER, READER, Rehearsal, same, statuses};
+use crate::support::{Backend, IMPORTER, READER, Rehearsal, VERDICT_ALONE, same, statuses};
 
 pub const TESTS: &[Test] = &[
     ("scripts::psql_runs_sql_files", psql_runs_sql_files),
@@ -44,7 +44,7 @@ fn psql_runs_sql_files(backend: Backend) -> Result<(), Failed> {
         "s.sql",
         "\\set ON_ERROR_STOP 1\n\\i included.sql\nSELECT 'variable ' || :'who' AS v \\gset\n\\echo :v\n",
     );
-    let report = rehearsal.report(backend, &["s.sql", "--runs", "2", "--as", "deploy"], 0)?;
+    let report = rehearsal.verdict(backend, &["s.sql", "--runs", "2", "--as", "deploy"], 0)?;
     same("runs", results(&report, "status"), vec!["succeeded".into(), "succeeded".into()])?;
     let tail = report["runs"][0]["result"]["output_tail"].as_str().unwrap_or_default();
     for text in ["included 7", "variable svc_reader"] {
@@ -56,23 +56,23 @@ fn psql_runs_sql_files(backend: Backend) -> Result<(), Failed> {
 fn errors_of_psql_fail_the_check(backend: Backend) -> Result<(), Failed> {
     let rehearsal = shop();
     rehearsal.file("s.sql", "SELECT 1;\nSELEKT 2;\nSELECT 3;\n");
-    let report = rehearsal.report(backend, &["s.sql", "--runs", "1"], 1)?;
+    let report = rehearsal.verdict(backend, &["s.sql", "--runs", "1"], 1)?;
     same("reason", report["reasons"][0]["kind"].as_str(), Some("script_failed"))?;
     // psql itself goes on and exits with 0.
     same("exit", results(&report, "exit_code"), vec![0.into()])?;
     same("status", results(&report, "status"), vec!["failed".into()])?;
     let allowed = Rehearsal::new(&format!("[script]\nallow_failure = true\n{READER}"));
     allowed.file("s.sql", "SELEKT 2;\n");
-    allowed.report(backend, &["s.sql", "--runs", "1"], 0).map(drop)
+    allowed.verdict(backend, &["s.sql", "--runs", "1"], 0).map(drop)
 }
 
 fn on_error_stop_stops(backend: Backend) -> Result<(), Failed> {
     let script = "SELEKT 1;\nREVOKE SELECT ON public.orders FROM svc_reader;\n";
     let rehearsal = Rehearsal::new(&format!("[script]\non_error = 'stop'\nallow_failure = true\n{READER}"));
-    let report = rehearsal.file("s.sql", script).report(backend, &["s.sql", "--runs", "1"], 0)?;
+    let report = rehearsal.file("s.sql", script).verdict(backend, &["s.sql", "--runs", "1"], 0)?;
     same("stopped", statuses(&report, "reader"), vec!["ok".to_owned()])?;
     let rehearsal = Rehearsal::new(&format!("[script]\nallow_failure = true\n{READER}"));
-    let report = rehearsal.file("s.sql", script).report(backend, &["s.sql", "--runs", "1"], 1)?;
+    let report = rehearsal.file("s.sql", script).verdict(backend, &["s.sql", "--runs", "1"], 1)?;
     same("went on", statuses(&report, "reader"), vec!["broken".to_owned()])
 }
 
@@ -85,8 +85,8 @@ fn an_executable_sees_the_promised_environment(backend: Backend) -> Result<(), F
          psql -X -At -c 'SELECT current_user' | grep -qx deploy\n\
          psql -X -At \"$DATABASE_URL\" -c 'SELECT current_user' | grep -qx deploy\n",
     );
-    let mut command =
-        rehearsal.command(backend, &["s.sh", "--runs", "1", "--as", "deploy", "--format", "json", "--quiet"]);
+    let arguments = ["s.sh", "--runs", "1", "--as", "deploy", "--format", "json", "--quiet"];
+    let mut command = rehearsal.command(backend, &[&arguments[..], &VERDICT_ALONE].concat());
     command.env("CI_NAME", "seen").env("A_SECRET_OF_THE_CALLER", "not seen").env("PGPASSWORD", "not seen");
     let outcome = crate::support::finish(&mut command);
     outcome.expect(0, &[])?;
@@ -107,7 +107,7 @@ fn an_executable_may_log_in_as_another_role(backend: Backend) -> Result<(), Fail
     let rehearsal = shop();
     rehearsal
         .file("s.sh", "#!/bin/bash\nexec psql -X -U svc_reader -c 'SELECT count(*) FROM public.orders'\n");
-    rehearsal.report(backend, &["s.sh", "--runs", "1"], 0).map(drop)
+    rehearsal.verdict(backend, &["s.sh", "--runs", "1"], 0).map(drop)
 }
 
 fn a_hanging_script_is_killed(backend: Backend) -> Result<(), Failed> {
@@ -115,7 +115,7 @@ fn a_hanging_script_is_killed(backend: Backend) -> Result<(), Failed> {
     // A child that ignores what its parent would pass on is killed with the group.
     rehearsal.file("s.sh", "#!/bin/bash\ntrap '' TERM INT HUP\n(trap '' TERM; sleep 1000) &\nsleep 1000\n");
     let begun = Instant::now();
-    let report = rehearsal.report(backend, &["s.sh", "--runs", "1"], 1)?;
+    let report = rehearsal.verdict(backend, &["s.sh", "--runs", "1"], 1)?;
     same("status", results(&report, "status"), vec!["timed_out".into()])?;
     same("reader", statuses(&report, "reader"), vec!["ok".to_owned()])?;
     same("ended by the timeout, not by the sleep", begun.elapsed() < Duration::from_secs(500), true)
@@ -125,7 +125,7 @@ fn a_short_window_of_failure_is_seen(backend: Backend) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new(READER);
     let script = "REVOKE SELECT ON public.orders FROM svc_reader;\nSELECT pg_sleep(0.5);\n\
                   GRANT SELECT ON public.orders TO svc_reader;\n";
-    let report = rehearsal.file("s.sql", script).report(backend, &["s.sql", "--runs", "1"], 0)?;
+    let report = rehearsal.file("s.sql", script).verdict(backend, &["s.sql", "--runs", "1"], 0)?;
     same("reader", statuses(&report, "reader"), vec!["disrupted".to_owned()])?;
     let seen = &report["runs"][0]["workers"][0]["while_running"];
     same("SQLSTATE", seen["first_failure"]["sqlstate"].as_str(), Some("42501"))
@@ -141,7 +141,7 @@ fn alter_system_overrides_the_settings(backend: Backend) -> Result<(), Failed> {
     let slow = std::fs::read_to_string(rehearsal.path("thirdrun.toml"))?
         .replace("SELECT count(*) FROM public.orders", "SELECT pg_sleep(0.2)");
     rehearsal.file("thirdrun.toml", &slow);
-    let report = rehearsal.report(backend, &["s.sql", "--runs", "1"], 1)?;
+    let report = rehearsal.verdict(backend, &["s.sql", "--runs", "1"], 1)?;
     let tail = report["runs"][0]["result"]["output_tail"].as_str().unwrap_or_default().to_owned();
     same(&tail, tail.contains("7s"), true)?;
     same("reader", statuses(&report, "reader"), vec!["broken".to_owned()])?;
@@ -161,7 +161,7 @@ fn forked_processes_stay_until_the_end(backend: Backend) -> Result<(), Failed> {
     let text = std::fs::read_to_string(rehearsal.path("thirdrun.toml"))?
         .replace("timeout = '10s'", "timeout = '200ms'");
     rehearsal.file("thirdrun.toml", &text);
-    let report = rehearsal.report(backend, &["s.sh", "--runs", "1"], 1)?;
+    let report = rehearsal.verdict(backend, &["s.sh", "--runs", "1"], 1)?;
     same("reader", statuses(&report, "reader"), vec!["broken".to_owned()])?;
     // Its own timeout ended the iteration: no SQLSTATE, and the message says so.
     let probe = &report["runs"][0]["workers"][0]["new_session"];
@@ -172,7 +172,7 @@ fn forked_processes_stay_until_the_end(backend: Backend) -> Result<(), Failed> {
 fn a_flood_of_output_is_bounded(backend: Backend) -> Result<(), Failed> {
     let rehearsal = shop();
     rehearsal.file("s.sh", "#!/bin/bash\nhead -c 300000000 /dev/zero | tr '\\0' x\necho the end\n");
-    let report = rehearsal.report(backend, &["s.sh", "--runs", "1"], 0)?;
+    let report = rehearsal.verdict(backend, &["s.sh", "--runs", "1"], 0)?;
     let result = &report["runs"][0]["result"];
     let tail = result["output_tail"].as_str().unwrap_or_default();
     same("bounded", tail.len() <= 64 * 1024, true)?;
@@ -184,7 +184,7 @@ fn killing_the_server_is_seen(backend: Backend) -> Result<(), Failed> {
     let rehearsal = shop();
     // A superuser may run programs on the server (manual, COPY).
     rehearsal.file("s.sql", "COPY (SELECT 1) TO PROGRAM 'kill -9 $(head -1 \"$PGDATA/postmaster.pid\" || head -1 postmaster.pid)';\n");
-    let report = rehearsal.report(backend, &["s.sql", "--runs", "2"], 1)?;
+    let report = rehearsal.verdict(backend, &["s.sql", "--runs", "2"], 1)?;
     same("importer", statuses(&report, "importer"), vec!["broken".to_owned()])?;
     same("the log is there", report["runs"][0]["server_gone"].is_string(), true)
 }
@@ -194,7 +194,7 @@ fn a_server_that_says_nothing_is_not_waited_for(backend: Backend) -> Result<(), 
     // It takes connections and answers none; the sessions that are open go on.
     rehearsal
         .file("s.sql", "COPY (SELECT 1) TO PROGRAM 'kill -STOP $(head -1 \"$PGDATA/postmaster.pid\" || head -1 postmaster.pid)';\n");
-    let report = rehearsal.report(backend, &["s.sql", "--runs", "1"], 1)?;
+    let report = rehearsal.verdict(backend, &["s.sql", "--runs", "1"], 1)?;
     same("reader", statuses(&report, "reader"), vec!["broken".to_owned()])?;
     let entry = &report["runs"][0]["workers"][0];
     let message = entry["new_session"]["message"].as_str().unwrap_or_default().to_owned();
@@ -209,7 +209,7 @@ fn a_server_that_crashes_and_recovers_is_waited_for(backend: Backend) -> Result<
     let script =
         "SELECT pg_backend_pid() AS pid \\gset\nCOPY (SELECT 1) TO PROGRAM 'kill -9 $PPID; sleep 0.1';\n";
     rehearsal.file("s.sql", script);
-    let report = rehearsal.report(backend, &["s.sql", "--runs", "2"], 1)?;
+    let report = rehearsal.verdict(backend, &["s.sql", "--runs", "2"], 1)?;
     same("the server is there", report["runs"][1]["server_gone"].is_null(), true)?;
     let kinds: Vec<_> =
         report["reasons"].as_array().into_iter().flatten().map(|r| r["kind"].clone()).collect();
@@ -229,7 +229,7 @@ fn there_is_no_way_out(backend: Backend) -> Result<(), Failed> {
              psql -X -Atc 'SELECT 1' | grep -qx 1 && echo the sandbox is there\n"
         ),
     );
-    let report = rehearsal.report(backend, &["s.sh", "--runs", "1"], 0)?;
+    let report = rehearsal.verdict(backend, &["s.sh", "--runs", "1"], 0)?;
     let tail = report["runs"][0]["result"]["output_tail"].as_str().unwrap_or_default().to_owned();
     same("the sandbox", tail.contains("the sandbox is there"), true)?;
     let isolation = report["sandbox"]["isolation"].as_str().unwrap_or_default().to_owned();

@@ -26,6 +26,15 @@ pub const TESTS: &[Test] = &[
 
 /// A rehearsal whose script is a test in SQL: it fails when one of its answers is not true.
 fn asserted(rehearsal: &Rehearsal, backend: Backend, conditions: &[&str]) -> Result<(), Failed> {
+    clone_of(backend, rehearsal, conditions).map(drop)
+}
+
+/// The same, and the report.
+fn clone_of(
+    backend: Backend,
+    rehearsal: &Rehearsal,
+    conditions: &[&str],
+) -> Result<serde_json::Value, Failed> {
     let mut script = String::from("#!/bin/bash\nset -u\nstatus=0\n");
     for condition in conditions {
         script.push_str(&format!(
@@ -34,8 +43,7 @@ fn asserted(rehearsal: &Rehearsal, backend: Backend, conditions: &[&str]) -> Res
         ));
     }
     script.push_str("exit $status\n");
-    let report = rehearsal.file("s.sh", &script).report(backend, &["s.sh", "--runs", "1"], 0);
-    report.map(drop)
+    rehearsal.file("s.sh", &script).verdict(backend, &["s.sh", "--runs", "1"], 0)
 }
 
 fn shell(text: &str) -> String {
@@ -121,7 +129,7 @@ fn missing_extensions_can_be_skipped(backend: Backend) -> Result<(), Failed> {
         "schema.sql",
         &format!("CREATE EXTENSION no_such_extension WITH SCHEMA public;\n{}", crate::support::SCHEMA),
     );
-    let report = rehearsal.file("s.sql", "SELECT 1;").report(backend, &["s.sql", "--runs", "1"], 0)?;
+    let report = rehearsal.file("s.sql", "SELECT 1;").verdict(backend, &["s.sql", "--runs", "1"], 0)?;
     let skipped = report["clone"]["skipped"][0]["object"].as_str().unwrap_or_default().to_owned();
     same(&skipped, skipped.contains("no_such_extension"), true)
 }
@@ -144,7 +152,7 @@ fn what_builds_on_a_missing_extension_is_listed(backend: Backend) -> Result<(), 
             crate::support::SCHEMA
         ),
     );
-    let report = rehearsal.file("s.sql", "SELECT 1;").report(backend, &["s.sql", "--runs", "1"], 0)?;
+    let report = rehearsal.file("s.sql", "SELECT 1;").verdict(backend, &["s.sql", "--runs", "1"], 0)?;
     same(
         "what is skipped",
         skipped(&report),
@@ -157,16 +165,6 @@ fn what_builds_on_a_missing_extension_is_listed(backend: Backend) -> Result<(), 
         .map(str::to_owned)
         .to_vec(),
     )
-}
-
-/// What a session of a superuser says of the clone, condition by condition, and the report.
-fn clone_of(
-    backend: Backend,
-    rehearsal: &Rehearsal,
-    conditions: &[&str],
-) -> Result<serde_json::Value, Failed> {
-    asserted(rehearsal, backend, conditions)?;
-    rehearsal.report(backend, &["s.sh", "--runs", "1"], 0)
 }
 
 fn tablespaces_lie_in_the_sandbox(backend: Backend) -> Result<(), Failed> {
@@ -393,9 +391,9 @@ CREATE TABLE versions AS SELECT :SERVER_VERSION_NUM AS n, :'DBNAME' AS db, ':USE
     rehearsal
         .file("schema.sql", &format!("{asking}{}", crate::support::SCHEMA))
         .file("data/kinds.csv", "code,name\n7,\"a, b\"\n8,c");
-    asserted(
-        &rehearsal,
+    let report = clone_of(
         backend,
+        &rehearsal,
         &[
             "count(*) = 3 FROM pg_tables WHERE tablename LIKE 'made _'",
             "string_agg(code || name, ';' ORDER BY code) = '7a, b;8c' FROM kinds",
@@ -404,13 +402,12 @@ CREATE TABLE versions AS SELECT :SERVER_VERSION_NUM AS n, :'DBNAME' AS db, ':USE
             "n = current_setting('server_version_num')::int AND db = current_database() AND same = ':USER' FROM versions",
         ],
     )?;
-    let report = rehearsal.report(backend, &["s.sh"], 0)?;
     let skipped = report["clone"]["skipped"].as_array().map_or(0, Vec::len);
     same("what was not there to be dropped", skipped, 3)
 }
 
 fn hba_lines_come_first(backend: Backend) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new(&format!("[clone]\nhba = ['host all svc_reader all reject']\n{READER}"));
-    let report = rehearsal.file("s.sql", "SELECT 1;").report(backend, &["s.sql"], 3)?;
+    let report = rehearsal.file("s.sql", "SELECT 1;").verdict(backend, &["s.sql"], 3)?;
     same("SQLSTATE", report["baseline"]["workers"][0]["new_session"]["sqlstate"].as_str(), Some("28000"))
 }

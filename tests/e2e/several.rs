@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::Test;
-use crate::support::{Backend, IMPORTER, Rehearsal, eventually, leftovers, same};
+use crate::support::{Backend, IMPORTER, Rehearsal, VERDICT_ALONE, eventually, leftovers, same};
 
 pub const TESTS: &[Test] = &[
     ("several::scripts_do_not_meet_each_other", scripts_do_not_meet_each_other),
@@ -55,7 +55,7 @@ fn scripts_do_not_meet_each_other(backend: Backend) -> Result<(), Failed> {
 fn the_worst_decides(backend: Backend) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new(IMPORTER);
     rehearsal.file("a.sql", "SELECT 1;\n").file("b.sql", "SELECT 2;\n");
-    let quick = ["--runs", "1", "--format", "json", "--quiet"];
+    let quick = [&["--runs", "1", "--format", "json", "--quiet"], &VERDICT_ALONE[..]].concat();
     let outcome = rehearsal.check(backend, &[&["a.sql", "b.sql"][..], &quick].concat());
     outcome.expect(0, &[])?;
     same("standard error", outcome.err.as_str(), "")?;
@@ -78,8 +78,8 @@ fn versions_are_several_rehearsals(backend: Backend) -> Result<(), Failed> {
     let rehearsal = Rehearsal::new(IMPORTER);
     rehearsal.file("s.sql", "SELECT 1;\n");
     let versions = if backend == Backend::Docker { "15,17,18" } else { "15,99" };
-    let outcome = rehearsal
-        .check(backend, &["s.sql", "--postgres", versions, "--runs", "1", "--format", "json", "--quiet"]);
+    let arguments = ["s.sql", "--postgres", versions, "--runs", "1", "--format", "json", "--quiet"];
+    let outcome = rehearsal.check(backend, &[&arguments, &VERDICT_ALONE[..]].concat());
     let report = outcome.json()?;
     let scripts = report["scripts"].as_array().ok_or("scripts")?;
     let wanted: Vec<_> = versions.split(',').map(|version| version.parse().ok()).collect();
@@ -110,6 +110,7 @@ fn only_what_was_changed_is_rehearsed(backend: Backend) -> Result<(), Failed> {
     };
     let scripts = ["db/a.sql", "db/b.sql", "db/c.sql"];
     let options = ["--runs", "1", "--format", "json", "--changed-since", "main"];
+    let options = [&options, &VERDICT_ALONE[..]].concat();
     let check = || rehearsal.check(backend, &[&scripts[..], &options].concat());
     check().expect(2, &["--changed-since needs a work tree of git"])?;
     git(&["init", "--quiet", "--initial-branch=main"])?;

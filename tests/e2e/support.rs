@@ -133,6 +133,9 @@ sql = 'SELECT count(*) FROM public.orders'
 rows = 1
 ";
 
+/// The options that leave out of a check everything but its verdict.
+pub const VERDICT_ALONE: [&str; 3] = ["--no-replay", "--hazards", "none"];
+
 impl Rehearsal {
     /// A rehearsal of the shop, with this after `[data] rows = 0`.
     pub fn new(file: &str) -> Self {
@@ -176,6 +179,12 @@ impl Rehearsal {
     /// Runs `thirdrun check`.
     pub fn check(&self, backend: Backend, arguments: &[&str]) -> Outcome {
         finish(&mut self.command(backend, arguments))
+    }
+
+    /// Runs `thirdrun check` for its verdict alone, and returns its report: no other servers are started to find out
+    /// why, and none for hazards. It costs a fraction of [`Rehearsal::report`].
+    pub fn verdict(&self, backend: Backend, arguments: &[&str], code: i32) -> Result<Value, Failed> {
+        self.report(backend, &[arguments, &VERDICT_ALONE].concat(), code)
     }
 
     /// Runs `thirdrun check` and returns its report.
@@ -246,6 +255,25 @@ pub fn eventually(what: &str, mut so: impl FnMut() -> bool) -> Result<(), Failed
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(())
+}
+
+/// The images that thirdrun has installed packages into.
+pub fn images_with_packages() -> Vec<String> {
+    let mut command = Command::new("docker");
+    command.args(["images", "--quiet", "--filter", "label=thirdrun.packages"]).stderr(Stdio::null());
+    // Without Docker there are none.
+    let output = command.output().map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&output).lines().map(str::to_owned).collect()
+}
+
+/// Removes images.
+pub fn remove_images<'a>(images: impl Iterator<Item = &'a String>) {
+    for image in images {
+        let removed = Command::new("docker").args(["rmi", image]).stdout(Stdio::null()).status();
+        if !removed.is_ok_and(|status| status.success()) {
+            eprintln!("the image {image} could not be removed");
+        }
+    }
 }
 
 /// Everything of sandboxes that is on this machine now: directories, containers and networks.

@@ -32,14 +32,14 @@ fn one(worker: &str) -> Rehearsal {
 fn a_session_that_is_cut_off_is_opened_again_once(backend: Backend) -> Result<(), Failed> {
     let rehearsal =
         one("role = 'svc_reader'\nwhile_running = false\nsql = 'SELECT count(*) FROM public.orders'\n");
-    let report = rehearsal.file("s.sql", CUT_OFF).report(backend, &["s.sql"], 0)?;
+    let report = rehearsal.file("s.sql", CUT_OFF).verdict(backend, &["s.sql"], 0)?;
     same("status", statuses(&report, "w"), vec!["ok".to_owned()])?;
     same("reopened", report["runs"][0]["workers"][0]["existing_session"]["reopened"].as_bool(), Some(true))
 }
 
 fn a_worker_that_cannot_reconnect_breaks(backend: Backend) -> Result<(), Failed> {
     let rehearsal = one("role = 'svc_reader'\nreconnect = false\nwhile_running = false\nsql = 'SELECT 1'\n");
-    let report = rehearsal.file("s.sql", CUT_OFF).report(backend, &["s.sql"], 1)?;
+    let report = rehearsal.file("s.sql", CUT_OFF).verdict(backend, &["s.sql"], 1)?;
     same("status", statuses(&report, "w"), vec!["broken".to_owned()])?;
     let entry = &report["runs"][0]["workers"][0];
     same("SQLSTATE", entry["existing_session"]["sqlstate"].as_str(), Some("57P01"))?;
@@ -53,7 +53,7 @@ fn a_pool_forgets_what_a_session_was_told(backend: Backend) -> Result<(), Failed
          sql = \"SELECT count(*) FROM pg_stat_activity WHERE usename = 'svc_reader'\"\nvalue = '3'\nwhile_running = false\n",
     );
     // While the new session is open, the three of the pool are too: four in all.
-    let report = rehearsal.file("s.sql", "SELECT 1;\n").report(backend, &["s.sql"], 3)?;
+    let report = rehearsal.file("s.sql", "SELECT 1;\n").verdict(backend, &["s.sql"], 3)?;
     let entry = &report["baseline"]["workers"][0];
     same("the pool", entry["existing_session"]["ok"].as_bool(), Some(true))?;
     let message = entry["new_session"]["message"].as_str().unwrap_or_default().to_owned();
@@ -72,9 +72,9 @@ fn notifications_must_arrive(backend: Backend) -> Result<(), Failed> {
     let text = std::fs::read_to_string(rehearsal.path("thirdrun.toml"))?
         .replace("timeout = '10s'", "timeout = '300ms'");
     rehearsal.file("thirdrun.toml", &text);
-    rehearsal.file("fine.sql", "SELECT 1;\n").report(backend, &["fine.sql"], 0)?;
+    rehearsal.file("fine.sql", "SELECT 1;\n").verdict(backend, &["fine.sql"], 0)?;
     let silent = "CREATE OR REPLACE FUNCTION public.tell() RETURNS void LANGUAGE sql AS $$ SELECT $$;\n";
-    let report = rehearsal.file("silent.sql", silent).report(backend, &["silent.sql"], 1)?;
+    let report = rehearsal.file("silent.sql", silent).verdict(backend, &["silent.sql"], 1)?;
     let probe = &report["runs"][0]["workers"][0]["existing_session"];
     same("step", probe["step"].as_u64(), Some(2))?;
     same(
@@ -88,17 +88,17 @@ fn rows_and_values_are_checked(backend: Backend) -> Result<(), Failed> {
     let rehearsal =
         one("role = 'svc_import'\nsql = 'INSERT INTO public.orders (total) VALUES (1)'\nrows = 1\n");
     let script = "CREATE RULE swallow AS ON INSERT TO public.orders DO INSTEAD NOTHING;\n";
-    let report = rehearsal.file("s.sql", script).report(backend, &["s.sql"], 1)?;
+    let report = rehearsal.file("s.sql", script).verdict(backend, &["s.sql"], 1)?;
     let probe = &report["runs"][0]["workers"][0]["new_session"];
     same("no error was raised", probe["sqlstate"].is_null(), true)?;
-    same("message", probe["message"].as_str(), Some("expected 1 rows, got 0"))
+    same("message", probe["message"].as_str(), Some("expected 1 row, got 0"))
 }
 
 fn rollback_leaves_no_trace(backend: Backend) -> Result<(), Failed> {
     let rehearsal =
         one("role = 'svc_import'\nrollback = true\nsql = 'INSERT INTO public.orders (total) VALUES (1)'\n");
     let script = "#!/bin/bash\npsql -X -Atc 'SELECT count(*) FROM public.orders' | grep -qx 0\n";
-    rehearsal.file("s.sh", script).report(backend, &["s.sh"], 0).map(drop)
+    rehearsal.file("s.sh", script).verdict(backend, &["s.sh"], 0).map(drop)
 }
 
 fn commands_are_real_programs(backend: Backend) -> Result<(), Failed> {
@@ -107,9 +107,9 @@ fn commands_are_real_programs(backend: Backend) -> Result<(), Failed> {
         "export",
         "#!/bin/bash\n[ \"$1\" = --once ] || exit 9\npsql -X -v ON_ERROR_STOP=1 -c 'SELECT count(*) FROM public.orders' || exit 3\n",
     );
-    rehearsal.file("fine.sql", "SELECT 1;\n").report(backend, &["fine.sql"], 0)?;
+    rehearsal.file("fine.sql", "SELECT 1;\n").verdict(backend, &["fine.sql"], 0)?;
     rehearsal.file("s.sql", "REVOKE SELECT ON public.orders FROM svc_reader;\n");
-    let report = rehearsal.report(backend, &["s.sql"], 1)?;
+    let report = rehearsal.verdict(backend, &["s.sql"], 1)?;
     let entry = &report["runs"][0]["workers"][0];
     same("it keeps no session", entry["existing_session"].is_null(), true)?;
     let message = entry["new_session"]["message"].as_str().unwrap_or_default().to_owned();
@@ -123,7 +123,7 @@ fn a_worker_that_arrives_later(backend: Backend) -> Result<(), Failed> {
     );
     let script =
         "CREATE TABLE IF NOT EXISTS public.added (i int); GRANT SELECT ON public.added TO svc_import;\n";
-    let report = rehearsal.file("s.sql", script).report(backend, &["s.sql"], 0)?;
+    let report = rehearsal.file("s.sql", script).verdict(backend, &["s.sql"], 0)?;
     same("baseline", report["baseline"]["workers"].as_array().map(Vec::len), Some(1))?;
     same("old", statuses(&report, "old").len(), 2)?;
     same("new", statuses(&report, "new"), vec!["ok".to_owned()])
@@ -132,14 +132,14 @@ fn a_worker_that_arrives_later(backend: Backend) -> Result<(), Failed> {
 fn a_stall_past_max_outage_fails_the_check(backend: Backend) -> Result<(), Failed> {
     let worker = "role = 'svc_reader'\nmax_outage = '300ms'\nsql = 'SELECT count(*) FROM public.orders'\n";
     let script = "BEGIN;\nLOCK TABLE public.orders;\nSELECT pg_sleep(1.5);\nCOMMIT;\n";
-    let report = one(worker).file("s.sql", script).report(backend, &["s.sql"], 1)?;
+    let report = one(worker).file("s.sql", script).verdict(backend, &["s.sql"], 1)?;
     same("status", statuses(&report, "w"), vec!["disrupted".to_owned()])?;
     same("reason", report["reasons"][0]["kind"].as_str(), Some("worker_disrupted"))?;
     let gap =
         entries(&report, "w").next().and_then(|entry| entry["while_running"]["longest_gap_ms"].as_f64());
     same("gap", gap.is_some_and(|gap| gap > 300.0), true)?;
     let patient = worker.replace("300ms", "100s");
-    one(&patient).file("s.sql", script).report(backend, &["s.sql"], 0).map(drop)
+    one(&patient).file("s.sql", script).verdict(backend, &["s.sql"], 0).map(drop)
 }
 
 fn broken_and_mended(backend: Backend) -> Result<(), Failed> {

@@ -179,6 +179,31 @@ async fn remove(docker: &Docker, kept: &Kept) -> bool {
     docker.remove_image(&kept.name, None::<RemoveImageOptions>, None).await.is_ok()
 }
 
+/// Removes the clones, and the images with packages, that were never finished and whose maker is dead; says their ids.
+/// The engine makes an image before it gives it its name, by which alone it is found.
+pub async fn remove_unfinished(docker: &Docker, dry_run: bool) -> Vec<String> {
+    let mut images = Vec::new();
+    for label in [SEED, packages::LABEL] {
+        let filters = HashMap::from([("label", vec![label]), ("dangling", vec!["true"])]);
+        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+        images.extend(docker.list_images(Some(options)).await.unwrap_or_default());
+    }
+    let installing = packages::are_being_installed(docker).await;
+    let mut removed = Vec::new();
+    for image in images {
+        let in_the_making = image.labels.get(SEED).map_or(installing, |digits| kept::is_claimed(digits));
+        // A clone has the labels of what it is made of.
+        if in_the_making || removed.contains(&image.id) {
+            continue;
+        }
+        // One that a container is made of is found the next time.
+        if dry_run || docker.remove_image(&image.id, None::<RemoveImageOptions>, None).await.is_ok() {
+            removed.push(image.id);
+        }
+    }
+    removed
+}
+
 /// Removes the clones, and the images with packages, that were last used longer ago than this.
 pub async fn remove_older(docker: &Docker, age: Duration, dry_run: bool) -> Vec<Old> {
     let mut removed = Vec::new();

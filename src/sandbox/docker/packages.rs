@@ -1,8 +1,10 @@
 //! Images with the packages of extensions: made once of the image that is wanted, by its own package manager.
 
+use std::collections::HashMap;
+
 use bollard::Docker;
 use bollard::models::ContainerCreateBody;
-use bollard::query_parameters::RemoveContainerOptionsBuilder;
+use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
 use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
@@ -30,6 +32,13 @@ else
   exit 1
 fi
 "#;
+
+/// Whether somebody is installing packages, or that cannot be told. What the dead have left must be removed before.
+pub(super) async fn are_being_installed(docker: &Docker) -> bool {
+    let filters = HashMap::from([("label", vec![engine::SESSION]), ("name", vec!["-packages$"])]);
+    let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+    docker.list_containers(Some(options)).await.map_or(true, |all| !all.is_empty())
+}
 
 /// An image like this one, with these packages.
 pub(super) async fn with(

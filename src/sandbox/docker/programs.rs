@@ -1,42 +1,44 @@
 //! Programs beside a server in a container: each image and directory has a container of its own in the
 //! server's network, in which its programs are started one after another.
 
+mod running;
+
 use std::collections::HashMap;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
 
 use bollard::Docker;
-use bollard::container::LogOutput;
-use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bollard::models::{ContainerCreateBody, HostConfig};
-use futures_util::StreamExt as _;
-use tokio::sync::watch;
 
 use super::super::{SandboxError, Scope};
 use super::confined::{self, confined, in_memory};
 use super::engine::Engine;
-use super::wrapper::{Marks, SCRIPT};
+use super::reach::Reach;
+use super::relay::Relay;
+use super::wrapper::SCRIPT;
 use super::{MOUNT, PORT, engine, image};
 use crate::identifiers::{RoleName, Secret};
-use crate::observations::Ending;
+use crate::postgres::Endpoint;
 use crate::programs::{
-    Address, BoxFuture, Captured, Executable, LaunchError, Launcher, Outcome, Place, Program, Stream,
-    passfile,
+    Address, BoxFuture, Executable, LaunchError, Launcher, Outcome, Place, Program, passfile,
 };
 
 /// Where a program finds its directory.
 const DIRECTORY: &str = "/rehearsal";
 /// The file with the passwords, in what programs get to see of the sandbox's directory.
 const PASSFILE: &str = "pgpass";
+/// The same for programs that run as another user: within the sandbox's directory, which nobody else on this machine
+/// may enter.
+const READABLE: &str = "pgpass-readable";
+/// Gives a program that runs as another user a password file of its own, since libpq ignores one that others may read
+/// (PostgreSQL manual, 34.16), and becomes the program. Several may start at once.
+const OWN_PASSFILE: &str =
+    r#"(umask 077 && cat "$0" > "$PGPASSFILE.$$" && mv "$PGPASSFILE.$$" "$PGPASSFILE") && exec "$@""#;
 /// Its `HOME`.
 const HOME: &str = "/home/thirdrun";
-/// The exit status of what SIGKILL has ended, as a shell tells it.
-const KILLED: i32 = 128 + 9;
-/// How long the streams of a program that was killed may take to end.
-const LAST_WORDS: Duration = Duration::from_secs(10);
-
 /// Starts programs beside one server.
 pub(super) struct DockerLauncher {
     docker: Docker,
@@ -46,6 +48,10 @@ pub(super) struct DockerLauncher {
     own_image: String,
     address: Address,
     containers: tokio::sync::Mutex<HashMap<Place, String>>,
+    /// How many containers were started, which gives each a name of its own.
+    started: AtomicUsize,
+    /// Ways to ports of the server's container.
+    relays: tokio::sync::Mutex<HashMap<u16, Arc<Relay>>>,
     logins: Mutex<Vec<(RoleName, Secret)>>,
 }
 
@@ -73,6 +79,8 @@ impl DockerLauncher {
                 path: String::new(),
             },
             containers: tokio::sync::Mutex::default(),
+            started: AtomicUsize::new(0),
+            relays: tokio::sync::Mutex::default(),
             logins: Mutex::default(),
         }
     }
@@ -91,17 +99,36 @@ impl DockerLauncher {
 
     fn write_passfile(&self, logins: &[(RoleName, Secret)]) -> Result<(), SandboxError> {
         use std::io::Write as _;
-        let path = self.make_shared()?.join(PASSFILE);
-        std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|mut file| file.write_all(passfile(logins).as_bytes()))
-            .map_err(SandboxError::io("cannot write the password file of the programs"))?;
+        let shared = self.make_shared()?;
+        for (name, mode) in [(PASSFILE, 0o600), (READABLE, 0o644)] {
+            let path = shared.join(name);
+            let mut options = std::fs::OpenOptions::new();
+            options
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(mode)
+                .open(&path)
+                .and_then(|mut file| file.write_all(passfile(logins).as_bytes()))
+                // Whatever the caller's umask is.
+                .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)))
+                .map_err(SandboxError::io("cannot write the password file of the programs"))?;
+        }
         *self.logins.lock().unwrap_or_else(PoisonError::into_inner) = logins.to_vec();
         Ok(())
+    }
+
+    /// A way to a port, which stays open for as long as this lives.
+    async fn relayed(&self, port: u16) -> io::Result<Option<Endpoint>> {
+        let mut relays = self.relays.lock().await;
+        if let Some(relay) = relays.get(&port) {
+            return Ok(Some(relay.endpoint()));
+        }
+        let opened = Relay::open(&self.docker, &self.server, port, self.scope.directory()).await?;
+        let Some(relay) = opened else { return Ok(None) };
+        let endpoint = relay.endpoint();
+        relays.insert(port, Arc::new(relay));
+        Ok(Some(endpoint))
     }
 
     /// The container of an image and a directory, started when it is first needed.
@@ -149,7 +176,8 @@ impl DockerLauncher {
             host_config: Some(host),
             ..ContainerCreateBody::default()
         };
-        let name = format!("{}-programs-{}", self.scope.name(), containers.len() + 1);
+        let number = self.started.fetch_add(1, Ordering::Relaxed) + 1;
+        let name = format!("{}-programs-{number}", self.scope.name());
         let container = engine::start(&self.docker, &self.scope, &name, body).await?;
         containers.insert(place.clone(), container.clone());
         Ok(container)
@@ -158,6 +186,10 @@ impl DockerLauncher {
     fn command(program: &Program, mark: &str) -> Vec<String> {
         let mut command: Vec<String> =
             ["sh", "-c", SCRIPT, "sh", mark].into_iter().map(str::to_owned).collect();
+        if program.user.is_some() {
+            command.extend(["sh", "-c", OWN_PASSFILE].map(str::to_owned));
+            command.push(format!("{MOUNT}/{READABLE}"));
+        }
         match &program.what {
             Executable::Psql(arguments) => {
                 command.push("psql".to_owned());
@@ -179,151 +211,11 @@ impl DockerLauncher {
         variables
             .into_iter()
             .filter(|(name, _)| name != "PATH")
-            .map(|(name, value)| format!("{name}={value}"))
+            .map(|(name, value)| match &program.user {
+                Some(user) if name == "PGPASSFILE" => format!("{name}=/tmp/.{PASSFILE}-{user}"),
+                _ => format!("{name}={value}"),
+            })
             .collect()
-    }
-
-    async fn run(&self, program: &Program) -> Result<Outcome, SandboxError> {
-        let failed = |error: bollard::errors::Error| SandboxError::Engine(Box::new(error));
-        let mark = format!("thirdrun-{:016x}", rand::random::<u64>());
-        let options = CreateExecOptions {
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            env: Some(self.environment(program)),
-            cmd: Some(Self::command(program, &mark)),
-            working_dir: Some(DIRECTORY.to_owned()),
-            ..CreateExecOptions::default()
-        };
-        let place = program.place();
-        let mut container = self.container(&place).await?;
-        let mut exec = self.docker.create_exec(&container, options.clone()).await;
-        if exec.is_err() && !engine::is_running(&self.docker, &container).await {
-            // An earlier program has ended all that it could, the container with it.
-            self.containers.lock().await.remove(&place);
-            engine::remove_one(&self.docker, &container).await;
-            container = self.container(&place).await?;
-            exec = self.docker.create_exec(&container, options).await;
-        }
-        let exec = exec.map_err(failed)?;
-        let begun = Instant::now();
-        let start = StartExecOptions { output_capacity: Some(64 * 1024), ..StartExecOptions::default() };
-        let started = self.docker.start_exec(&exec.id, Some(start)).await.map_err(failed)?;
-        let StartExecResults::Attached { output, input } = started else {
-            return Err(SandboxError::Docker("it did not attach to a program".to_owned()));
-        };
-        let captured = Arc::new(Mutex::new(Captured::default()));
-        let (tell, mut told) = watch::channel(Seen::default());
-        tokio::spawn(follow(output, mark, Arc::clone(&captured), tell));
-        let ended = told.wait_for(|seen| seen.ended());
-        let timed_out = tokio::time::timeout(program.timeout, ended).await.is_err();
-        let duration = begun.elapsed();
-        if timed_out {
-            let group = told.borrow().group.clone();
-            self.kill(&container, group.as_deref()).await;
-            // What it printed to the last is worth a moment; its streams may be held by others.
-            let _ = tokio::time::timeout(LAST_WORDS, told.wait_for(|seen| seen.closed)).await;
-        }
-        drop(input);
-        let status = told.borrow().status();
-        let ending = match status {
-            _ if timed_out => Ending::TimedOut,
-            Some(status) => Ending::Exited(status),
-            // The shell around the program was ended with it.
-            None => match self.docker.inspect_exec(&exec.id).await {
-                Ok(seen) => {
-                    Ending::Exited(seen.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1))
-                }
-                Err(error) if engine::is_gone(&error) => {
-                    if engine::is_there(&self.docker, &container).await {
-                        let forgot =
-                            "the engine has forgotten what ran in it, as it does when it is restarted";
-                        return Err(SandboxError::Lost(forgot.to_owned()));
-                    }
-                    // And with the container, of which that is the end.
-                    Ending::Exited(KILLED)
-                }
-                Err(error) => return Err(failed(error)),
-            },
-        };
-        let mut output = std::mem::take(&mut *captured.lock().unwrap_or_else(PoisonError::into_inner));
-        output.finish();
-        Ok(Outcome { ending: as_signal(ending), duration, output })
-    }
-
-    /// Kills the process group of a program. Its leader is the shell around it.
-    async fn kill(&self, container: &str, group: Option<&str>) {
-        let Some(group) = group else { return };
-        // Of all ways to say it, this one is understood by dash, bash and busybox.
-        let kill = format!("kill -9 -{group}");
-        let options = CreateExecOptions {
-            attach_stdout: Some(true),
-            cmd: Some(vec!["sh", "-c", &kill]),
-            ..CreateExecOptions::default()
-        };
-        // A container that is gone has no process left to kill.
-        if let Ok(exec) = self.docker.create_exec(container, options).await
-            && let Ok(StartExecResults::Attached { mut output, .. }) =
-                self.docker.start_exec(&exec.id, None::<StartExecOptions>).await
-        {
-            while output.next().await.is_some() {}
-        }
-    }
-}
-
-/// What the streams of a program have told.
-#[derive(Debug, Default, Clone)]
-struct Seen {
-    group: Option<String>,
-    out: Option<i32>,
-    err: Option<i32>,
-    closed: bool,
-}
-
-impl Seen {
-    fn ended(&self) -> bool {
-        self.closed || self.status().is_some()
-    }
-
-    /// The exit status, once both streams have told it.
-    fn status(&self) -> Option<i32> {
-        self.out.and(self.err)
-    }
-}
-
-async fn follow(
-    mut output: std::pin::Pin<
-        Box<dyn futures_util::Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>,
-    >,
-    mark: String,
-    captured: Arc<Mutex<Captured>>,
-    tell: watch::Sender<Seen>,
-) {
-    let mut out = Marks::new(Stream::Out, &mark);
-    let mut err = Marks::new(Stream::Err, &mark);
-    let kept = || captured.lock().unwrap_or_else(PoisonError::into_inner);
-    while let Some(Ok(piece)) = output.next().await {
-        match piece {
-            LogOutput::StdErr { message } => err.push(&message, &mut kept()),
-            LogOutput::StdOut { message } | LogOutput::Console { message } => out.push(&message, &mut kept()),
-            LogOutput::StdIn { .. } => {}
-        }
-        tell.send_if_modified(|seen| {
-            let before = (seen.group.is_some(), seen.out, seen.err);
-            seen.group.clone_from(&out.group);
-            (seen.out, seen.err) = (out.status, err.status);
-            before != (seen.group.is_some(), seen.out, seen.err)
-        });
-    }
-    out.finish(&mut kept());
-    err.finish(&mut kept());
-    tell.send_modify(|seen| seen.closed = true);
-}
-
-/// A shell reports the signal that ended its child as 128 and its number.
-fn as_signal(ending: Ending) -> Ending {
-    match ending {
-        Ending::Exited(status) if (129..=128 + 31).contains(&status) => Ending::Signalled(status - 128),
-        ending => ending,
     }
 }
 
@@ -356,6 +248,28 @@ impl Launcher for DockerLauncher {
     fn tap_at(&self, host: String) {
         // There is one tap, and it is put there once.
         let _ = self.address.tap.set(host);
+    }
+
+    fn inside<'a>(&'a self, port: u16) -> BoxFuture<'a, Result<Option<Endpoint>, LaunchError>> {
+        Box::pin(async move {
+            if !Reach::enters(&self.engine) {
+                return self.relayed(port).await.map_err(|source| LaunchError {
+                    what: format!("a way to port {port} of the sandbox"),
+                    source: Box::new(source),
+                });
+            }
+            let process = engine::process(&self.docker, &self.server).await;
+            Ok(process.map(|process| Endpoint::Inside { process, port }))
+        })
+    }
+
+    fn make_way(&self, port: u16) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let relay = self.relays.lock().await.get(&port).cloned();
+            if let Some(relay) = relay {
+                relay.make_ready().await;
+            }
+        })
     }
 
     fn launch<'a>(&'a self, program: &'a Program) -> BoxFuture<'a, Result<Outcome, LaunchError>> {

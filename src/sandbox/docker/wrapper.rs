@@ -20,6 +20,23 @@ exec >/dev/null 2>&1
 while :; do sleep 3600; done
 "#;
 
+/// Kills the process group `$1`; the exit status is [`REMAIN`] while there is something of it. What nobody takes leave
+/// of is no process any more, unless that is the container's init (1), who will soon. It starts no process: there may
+/// be no room for one.
+pub(super) const KILL: &str = r#"group=$1
+kill -KILL -"$group" 2>/dev/null
+for stat in /proc/[0-9]*/stat; do
+    { read -r line <"$stat"; } 2>/dev/null || continue
+    set -- ${line##*) }
+    [ "$3" = "$group" ] || continue
+    case $1$2 in Z1) ;; Z*) continue ;; esac
+    exit 3
+done
+exit 0
+"#;
+/// The exit status of [`KILL`] that tells that processes remain.
+pub(super) const REMAIN: i64 = 3;
+
 /// Takes the marks out of one stream.
 #[derive(Debug)]
 pub(super) struct Marks {

@@ -70,8 +70,8 @@ impl Cached {
     }
 
     /// Puts a copy of it into the cache, with a note.
-    pub(super) fn keep(&self, entry: &Path, note: &str, user: Option<Unprivileged>) -> std::io::Result<()> {
-        keep(entry, &self.entry.join(DATA), &self.password, Some(note), user)
+    pub(super) fn keep(&self, entry: &Path, note: &str, scope: &Scope) -> std::io::Result<()> {
+        keep(entry, &self.entry.join(DATA), &self.password, Some(note), scope)
     }
 
     /// Makes the layers in which the cluster becomes the sandbox's own.
@@ -95,7 +95,7 @@ impl Cached {
     pub(super) fn copy(&self, plan: &SandboxPlan, scope: &Scope) -> std::io::Result<()> {
         clear(scope);
         let data = scope.directory().join(DATA);
-        copy(&self.entry.join(DATA), &data, scope.user())?;
+        copy(&self.entry.join(DATA), &data, scope)?;
         self.configure(&data, plan)
     }
 
@@ -120,9 +120,14 @@ pub(super) async fn make(
     initdb(installation, plan, scope, &password).await?;
     let data = scope.directory().join(DATA);
     if let Some(entry) = entry(installation, plan, scope) {
-        let (data, kept, user) = (data.clone(), password.clone(), scope.user());
+        let (data, kept, scope) = (data.clone(), password.clone(), scope.clone());
+        let busy = scope.gate().read_owned().await;
+        let copied = tokio::task::spawn_blocking(move || {
+            let _busy = busy;
+            keep(&entry, &data, &kept, None, &scope)
+        });
         // A cache that cannot be written to costs time, nothing else.
-        let _ = tokio::task::spawn_blocking(move || keep(&entry, &data, &kept, None, user)).await;
+        let _ = copied.await;
     }
     configure(&data, plan).map_err(SandboxError::io("cannot write the server's configuration"))?;
     Ok(password)
@@ -175,14 +180,14 @@ fn keep(
     data: &Path,
     password: &Secret,
     note: Option<&str>,
-    user: Option<Unprivileged>,
+    scope: &Scope,
 ) -> std::io::Result<()> {
     let Some(parent) = entry.parent() else {
         return Ok(());
     };
     cache::make_directory(parent)?;
     let (made, _in_use) = cache::begin(parent)?;
-    copy(data, &made.path().join(DATA), user)?;
+    copy(data, &made.path().join(DATA), scope)?;
     let mut file =
         fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(made.path().join(PASSWORD))?;
     file.write_all(password.reveal().as_bytes())?;
@@ -207,16 +212,20 @@ fn private_directory(path: &Path, owner: Option<Unprivileged>) -> std::io::Resul
     owned(path, owner)
 }
 
-fn copy(from: &Path, to: &Path, owner: Option<Unprivileged>) -> std::io::Result<()> {
-    private_directory(to, owner)?;
+/// Copies a directory, unless the sandbox ends before.
+fn copy(from: &Path, to: &Path, scope: &Scope) -> std::io::Result<()> {
+    private_directory(to, scope.user())?;
     for file in fs::read_dir(from)? {
+        if scope.is_closing() {
+            return Err(std::io::ErrorKind::Interrupted.into());
+        }
         let file = file?;
         let target = to.join(file.file_name());
         if file.file_type()?.is_dir() {
-            copy(&file.path(), &target, owner)?;
+            copy(&file.path(), &target, scope)?;
         } else {
             fs::copy(file.path(), &target)?;
-            owned(&target, owner)?;
+            owned(&target, scope.user())?;
         }
     }
     Ok(())

@@ -19,8 +19,10 @@ use super::shelter::Shelter;
 use crate::children;
 use crate::identifiers::{RoleName, Secret};
 use crate::observations::Ending;
+use crate::postgres::Endpoint;
 use crate::programs::{
-    Address, BoxFuture, Captured, Executable, LaunchError, Launcher, Outcome, Program, Stream, passfile,
+    Address, BoxFuture, Captured, Executable, GRACE, LaunchError, Launcher, Outcome, Program, Stream, Until,
+    passfile,
 };
 
 /// How long output is still taken after the process has exited: what it had written by then is in the
@@ -153,6 +155,7 @@ impl LocalLauncher {
         let begun = Instant::now();
         let mut command = tokio::process::Command::from(self.command(program)?);
         let mut child = children::spawn_async(&mut command)?;
+        let starting = begun.elapsed();
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let captured = Arc::new(Mutex::new(Captured::default()));
         let readers = [
@@ -160,15 +163,31 @@ impl LocalLauncher {
             child.stderr.take().map(|pipe| read(pipe, Stream::Err, Arc::clone(&captured))),
         ];
         let mut guard = KillGroup(group);
-        let ending = match tokio::time::timeout(program.timeout, child.wait()).await {
-            Ok(status) => ending(status?),
-            Err(_) => {
+        let by_itself = tokio::select! {
+            status = child.wait() => Some(status?),
+            () = program.until.come() => None,
+        };
+        let ending = match (by_itself, &program.until) {
+            (Some(status), _) => ending(status),
+            (None, Until::Timeout(_)) => {
                 guard.kill();
                 child.wait().await?;
                 Ending::TimedOut
             }
+            (None, Until::Told(_)) => {
+                guard.signal(Signal::TERM);
+                if let Ok(status) = tokio::time::timeout(GRACE, child.wait()).await {
+                    ending(status?)
+                } else {
+                    guard.kill();
+                    ending(child.wait().await?)
+                }
+            }
         };
         let duration = begun.elapsed();
+        if program.until.takes_all() {
+            guard.kill();
+        }
         // It has ended: what it left in the background stays.
         guard.0 = None;
         let mut readers: Vec<_> = readers.into_iter().flatten().collect();
@@ -182,7 +201,7 @@ impl LocalLauncher {
         output.finish();
         // Readers of a pipe that is still open go on and throw away, so that nobody in the background
         // dies of SIGPIPE; they end with the runtime.
-        Ok(Outcome { ending, duration, output })
+        Ok(Outcome { ending, duration, starting, output })
     }
 }
 
@@ -203,6 +222,14 @@ impl Launcher for LocalLauncher {
     fn tap_at(&self, host: String) {
         // There is one tap, and it is put there once.
         let _ = self.address.tap.set(host);
+    }
+
+    fn inside<'a>(&'a self, port: u16) -> BoxFuture<'a, Result<Option<Endpoint>, LaunchError>> {
+        let endpoint = match self.network_of {
+            Some(process) => Endpoint::Inside { process, port },
+            None => Endpoint::Tcp((std::net::Ipv4Addr::LOCALHOST, port).into()),
+        };
+        Box::pin(std::future::ready(Ok(Some(endpoint))))
     }
 
     fn launch<'a>(&'a self, program: &'a Program) -> BoxFuture<'a, Result<Outcome, LaunchError>> {
@@ -237,11 +264,16 @@ fn processes() -> u64 {
 struct KillGroup(Option<Pid>);
 
 impl KillGroup {
-    fn kill(&mut self) {
-        if let Some(group) = self.0.take() {
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.0 {
             // It may have ended meanwhile, which is what was wanted.
-            let _ = kill_process_group(group, Signal::KILL);
+            let _ = kill_process_group(group, signal);
         }
+    }
+
+    fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.0 = None;
     }
 }
 

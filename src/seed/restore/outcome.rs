@@ -84,8 +84,10 @@ impl Restoring<'_, '_> {
             let name = words.get(2).and_then(Word::identifier).unwrap_or_default();
             return Some(if creates { format!("subscription {name}") } else { called(item) });
         }
+        // One whose files are there may need a library that the server was not started with.
+        let extension = words.iter().take(2).map(Word::identifier).eq([Some("create"), Some("extension")]);
         if self.restore.skip_missing_extensions
-            && NO_FILES.contains(&code)
+            && (extension || NO_FILES.contains(&code))
             && let Some(what) = missing(words)
         {
             self.incomplete = true;

@@ -16,6 +16,7 @@ pub(super) fn lacks(
     statement: u32,
 ) -> Option<String> {
     loss(run, role, said, denied, statement)
+        .or_else(|| acting(run, denied, statement))
         .or_else(|| another(run, role, said).filter(|_| !denied.is_empty()))
         .or_else(|| ambiguous(steps, denied))
 }
@@ -71,6 +72,12 @@ fn loss(
             objects.push(&change.object);
         }
     }
+    if first.detail.starts_with("rows that no policy") {
+        let objects = words::several(&objects);
+        return Some(format!(
+            "Row security now applies to {role}, the worker's role, on {objects}: it sees and writes only what a policy lets it."
+        ));
+    }
     let had =
         if paths.is_empty() { String::new() } else { format!(", which it had {}", words::list(&paths)) };
     Some(format!(
@@ -114,10 +121,29 @@ fn same_object(granted: &str, changed: &str) -> bool {
     granted.starts_with("ROUTINE") || name(granted) == name(changed)
 }
 
+/// Whether something acts with the rights of an owner whom the statement gave it: a function that is SECURITY DEFINER, or a
+/// view. Then it is the owner who was denied, whatever the worker's role may do.
+fn acting(run: &RunObservation, denied: &[&str], statement: u32) -> Option<String> {
+    let (kind, name) = denied.first()?.split_once(' ')?;
+    let acts = |change: &&Change| {
+        change.kind == ChangeKind::OwnerChanged
+            && change.statement == Some(statement)
+            && ["function ", "procedure ", "view "].iter().any(|kind| change.object.starts_with(kind))
+    };
+    let mut all = run.changes.iter().filter(acts);
+    let (change, None) = (all.next()?, all.next()) else { return None };
+    let (old, new) = change.detail.split_once(" → ")?;
+    Some(format!(
+        "What {} does, it does with the rights of its owner: that was {old}, and is {new} now, to whom {} {name} is denied.",
+        change.object,
+        kind.to_lowercase()
+    ))
+}
+
 /// Whether what bears the name that the failure gives is another one than before.
 fn another(run: &RunObservation, role: &RoleName, said: &str) -> Option<String> {
     let made = |change: &&Change| change.kind == ChangeKind::ObjectCreated && names(said, &change.object);
-    let made = run.changes.iter().find(made)?;
+    let Some(made) = run.changes.iter().find(made) else { return renamed(run, role, said) };
     let (object, detail) = (&made.object, &made.detail);
     let owner = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
     let old = |change: &Change| {
@@ -131,6 +157,21 @@ fn another(run: &RunObservation, role: &RoleName, said: &str) -> Option<String> 
     }
     Some(format!(
         "The {object} that is there now is another one{owner}: {role}, the worker's role, was not granted on it \
+         what it had on the old one."
+    ))
+}
+
+/// Whether something that an earlier run made has taken the name that the failure gives.
+fn renamed(run: &RunObservation, role: &RoleName, said: &str) -> Option<String> {
+    let renames = || run.changes.iter().filter(|change| change.kind == ChangeKind::ObjectRenamed);
+    let names_of = |change: &Change| {
+        let (old, new) = change.detail.split_once(" → ")?;
+        Some((old.to_owned(), new.to_owned()))
+    };
+    let (was, is) = renames().filter_map(names_of).find(|(_, new)| names(said, new))?;
+    renames().filter_map(names_of).find(|(old, _)| *old == is)?;
+    Some(format!(
+        "The {is} that is there now is another one, which was {was} before: {role}, the worker's role, was not granted on it \
          what it had on the old one."
     ))
 }

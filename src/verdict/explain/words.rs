@@ -147,8 +147,9 @@ fn in_words(group: &[&Change], object: &str) -> Option<String> {
         ChangeKind::ReplicationSlotLeft => format!("it leaves {object} behind{}", in_brackets(detail)),
         ChangeKind::OwnerChanged => format!("it changes the owner of {object} from {arrow}"),
         ChangeKind::RoleAttributeChanged => {
-            // Without a limit it is stored as -1.
-            format!("it alters {object}: {}", arrow.replace("CONNECTION LIMIT -1", "no CONNECTION LIMIT"))
+            // Without a limit it is stored as -1; and nobody has a role expire at a fraction of a second.
+            let arrow = arrow.replace("CONNECTION LIMIT -1", "no CONNECTION LIMIT").replace(".000000+", "+");
+            format!("it alters {object}: {arrow}")
         }
         ChangeKind::RoleSettingChanged => {
             format!("it changes what {object} begins its sessions with: {arrow}")

@@ -6,6 +6,7 @@ use crate::observations::{
 };
 use crate::verdict::cause::Cause;
 use crate::verdict::rows;
+use crate::verdict::search::seen_after;
 
 /// SQLSTATE `unique_violation`.
 const DUPLICATE: &str = "23505";
@@ -37,7 +38,7 @@ pub(super) fn candidates(
     let Some(seen) = run.workers.iter().find(|seen| seen.name == *worker) else {
         return Vec::new();
     };
-    let guilty = cause.statement.map(|(statement, _)| statement);
+    let guilty = cause.statement.map(|(statement, _)| seen_after(&run.result.statements, statement));
     let by_it = |change: &&Change| guilty.is_none() || change.statement == guilty;
     let lost =
         |change: &&Change| change.kind == ChangeKind::AccessLost && change.role.as_ref() == Some(&facts.role);
@@ -46,6 +47,8 @@ pub(super) fn candidates(
     let mut all: Vec<Vec<String>> = Vec::new();
     let too_many = seen.new_session.failure.as_ref().and_then(|failure| failure.sqlstate.as_ref());
     let too_many = too_many.is_some_and(|code| code.as_str() == TOO_MANY);
+    // What was left open goes before what was there.
+    all.extend(of_sessions(run, guilty));
     // Where a new session works, or would if there were room for it, a restart mends it.
     if seen.new_session.ok() || too_many {
         all.push(vec![fresh_sessions(&facts.role)]);
@@ -65,7 +68,7 @@ pub(super) fn candidates(
     all.extend(of_failure(run, seen));
     all.extend(of_columns(run, guilty));
     all.extend(dropped_role(run, facts, seen));
-    all.extend(of_sessions(run, guilty));
+    all.extend(of_row_security(run, guilty, facts));
     // What a role is: then it has again all that it had by that.
     let standing = |change: &&Change| {
         matches!(change.kind, ChangeKind::RoleAttributeChanged | ChangeKind::MembershipLost)
@@ -97,6 +100,7 @@ pub(super) fn candidates(
     all.extend(traced().filter(|change| !own(change)).map(|change| back(std::iter::once(change))));
     all.push(back(rest()));
     all.push(back(run.changes.iter().filter(deed)));
+    all.extend(rest().filter_map(|change| for_one_role(change, &facts.role)));
     // A right that it never had on what it only now comes to.
     all.extend(grants);
     let rows = rows::changed(rehearsal, cause);
@@ -127,6 +131,33 @@ fn of_failure(run: &RunObservation, seen: &WorkerObservation) -> Vec<Vec<String>
         change.object.strip_prefix("materialized view ").filter(|_| names(&said, &change.object))
     });
     views.map(|view| vec![format!("REFRESH MATERIALIZED VIEW {view}")]).collect()
+}
+
+/// What lets a role see and write all rows again where row security was switched on, and leaves it on for the others.
+fn of_row_security(run: &RunObservation, guilty: Option<u32>, facts: &WorkerFacts) -> Vec<Vec<String>> {
+    let enabled = run.changes.iter().filter(|change| {
+        change.kind == ChangeKind::RowSecurityChanged
+            && change.detail == "enabled"
+            && (guilty.is_none() || change.statement == guilty)
+    });
+    let role = written_identifier(facts.role.as_str());
+    let policy = written_identifier(&format!("{}_all_rows", facts.role.as_str()));
+    let policies = enabled.filter_map(|change| {
+        let table = change.object.strip_prefix("table ")?;
+        Some(vec![format!("CREATE POLICY {policy} ON {table} TO {role} USING (true) WITH CHECK (true);")])
+    });
+    policies.collect()
+}
+
+/// What was set for a whole database, put back for one role in it.
+fn for_one_role(change: &Change, role: &RoleName) -> Option<Vec<String>> {
+    if change.kind != ChangeKind::SettingChanged {
+        return None;
+    }
+    let [sql] = undo(change)? else { return None };
+    let (database, setting) = sql.strip_prefix("ALTER DATABASE ")?.split_once(" SET ")?;
+    let role = written_identifier(role.as_str());
+    Some(vec![format!("ALTER ROLE {role} IN DATABASE {database} SET {setting}")])
 }
 
 /// Columns that were dropped, there again without what was in them: by themselves, and with the types and views that went

@@ -136,6 +136,28 @@ impl Running {
         let _ = kill_process(self.process, signal);
     }
 
+    /// Stops it where it is.
+    pub fn freeze(&self) -> Result<(), Failed> {
+        self.signal(Signal::STOP);
+        let nsenter = format!("/proc/{}/stat", self.nsenter.id());
+        let begun = Instant::now();
+        // nsenter stops itself after its child.
+        while !std::fs::read_to_string(&nsenter)?.contains(" T ") {
+            if begun.elapsed() > BOUND {
+                return Err(format!("it cannot be stopped: {}", self.said()).into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        let nsenter = Pid::from_raw(self.nsenter.id().cast_signed());
+        let _ = nsenter.map(|nsenter| kill_process(nsenter, Signal::CONT));
+        self.signal(Signal::CONT);
+    }
+
     /// Whether it has ended.
     pub fn ended(&mut self) -> Result<bool, Failed> {
         Ok(self.nsenter.try_wait()?.is_some())

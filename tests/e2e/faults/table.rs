@@ -60,6 +60,8 @@ const fn docker(how: How, phase: Phase, codes: &'static [i32], said: &'static [&
 const ENDED: &[&str] = &["the server itself has ended; the end of its log", "say the same again"];
 const CRASHED: &[&str] = &["was terminated by signal 9"];
 const UNREADY: &[&str] = &["the sandbox's server did not become ready", "say the same again"];
+/// It may have become ready by the time that it is struck.
+const STARTING: &[&str] = &["the end of its log", "say the same again"];
 const BEFORE: &str = "the sandbox's server was lost before the first run";
 /// No statement is blamed for what came from outside.
 const NOBODY: &str = "Which statement of s.sql did it was not found";
@@ -76,7 +78,7 @@ const LOST: &[&str] = &["say the same again once `docker version` answers"];
 /// All of them.
 #[rustfmt::skip]
 const FAULTS: &[Fault] = &[
-    both(ServerKilled, Starting, &[4], UNREADY),
+    both(ServerKilled, Starting, &[4], STARTING),
     both(ServerKilled, Schema, &[4], ENDED),
     both(ServerKilled, Rows, &[4], ENDED),
     both(ServerKilled, Keeping, &[4], UNREADY),
@@ -91,7 +93,7 @@ const FAULTS: &[Fault] = &[
     both(ProcessKilled, Run, &[1], &["connection to server was lost", "FAIL the script failed in run 1"]),
     both(ProcessKilled, After, &[1], &["FAIL run 1 broke reader", NOBODY]),
     both(ProcessKilled, Replay, &[1], CAUSE),
-    docker(ServerContainerKilled, Starting, &[4], UNREADY),
+    docker(ServerContainerKilled, Starting, &[4], STARTING),
     docker(ServerContainerKilled, Schema, &[4], ENDED),
     docker(ServerContainerKilled, Rows, &[4], ENDED),
     docker(ServerContainerKilled, Keeping, &[4], ENDED),
@@ -210,7 +212,16 @@ fn befallen(
     let site = fault.phase.site(world)?;
     let mut check = site.start(backend, &["s.sql", "--runs", "1"])?;
     fault.phase.reached(world, backend, &mut check)?;
-    strike(fault, world, engine, &mut check)?;
+    // A start may be over before it is struck.
+    let frozen = fault.phase == Starting;
+    if frozen {
+        check.freeze()?;
+    }
+    let struck = strike(fault, world, engine, &mut check);
+    if frozen {
+        check.thaw();
+    }
+    struck?;
     check.finish()
 }
 

@@ -66,6 +66,14 @@ pub const CANDIDATES: &[Candidate] = &[
         ..ENDLESS
     },
     Candidate {
+        // None is left for whoever would kill them.
+        name: "all_the_processes_that_there_may_be",
+        script: "#!/bin/bash\nwhile :; do sleep 1000 & done\n",
+        runs: 2,
+        ends: &["timed_out", "timed_out"],
+        ..ENDLESS
+    },
+    Candidate {
         name: "fork_bomb_of_the_server",
         script: "COPY (SELECT 1) TO PROGRAM 'while :; do sleep 1000 & done';\n",
         timeout: 3,
@@ -191,7 +199,8 @@ pub const CANDIDATES: &[Candidate] = &[
     },
     Candidate {
         name: "freezes_the_server",
-        script: "COPY (SELECT 1) TO PROGRAM 'kill -STOP $(head -1 postmaster.pid)';\n",
+        // A program that ends before it was sent its row makes the statement fail.
+        script: "COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; kill -STOP $(head -1 postmaster.pid)';\n",
         says: BOTH,
         ..ENDS
     },
@@ -221,8 +230,10 @@ pub const CANDIDATES: &[Candidate] = &[
     Candidate {
         name: "alter_system_statement_timeout",
         script: "ALTER SYSTEM SET statement_timeout = 1;\nSELECT pg_reload_conf();\n",
+        // On a fast machine a millisecond is enough for the others.
+        clone: "[[worker]]\nname = 'sleeper'\nrole = 'svc_reader'\nsession = 'fresh'\nsql = 'SELECT pg_sleep(0.05)'\n",
         ends: &[],
-        says: &["importer", "57014", "ALTER SYSTEM"],
+        says: &["sleeper", "57014", "ALTER SYSTEM"],
         only: SQL,
         ..ENDS
     },

@@ -24,8 +24,8 @@ const ATTACK: &str = include_str!("attack.sh");
 const SECRET: &str = "A_SECRET_OF_THE_CALLER";
 /// The socket where PostgreSQL would be, on a port that nobody has.
 const SOCKET: &str = "/tmp/.s.PGSQL.54399";
-/// The user `daemon`, whom every Linux has.
-const DAEMON: u32 = 1;
+/// The user `bin`, whom every Linux has, and as whom nothing else of these tests runs.
+const BIN: u32 = 2;
 
 /// The attack, once as an executable and once by the server, and what each said.
 const BOTH: &str = "\\set attack `cat attack.sh`\n\
@@ -38,7 +38,7 @@ fn reaches_nothing(backend: Backend) -> Result<(), Failed> {
 
 /// One whose processes a script could signal, since they are its own user's.
 fn reaches_nothing_of_an_ordinary_user(backend: Backend) -> Result<(), Failed> {
-    attack(backend, rustix::process::geteuid().is_root().then_some(DAEMON))
+    attack(backend, rustix::process::geteuid().is_root().then_some(BIN))
 }
 
 /// Another check, whose script says that it runs and waits to be ended.

@@ -1,0 +1,139 @@
+//! What a worker went through while a script ran.
+
+use hdrhistogram::Histogram;
+
+use crate::observations::{Iteration, WhileRunning};
+
+/// Statistics of the iterations while a script ran.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Meanwhile {
+    /// How many there were.
+    pub iterations: u64,
+    /// How many failed.
+    pub failures: u64,
+    /// Longest time without a successful iteration beyond what one ordinarily takes.
+    pub longest_gap_ms: f64,
+    /// Median duration of the successful ones.
+    pub p50_ms: f64,
+    /// 99th percentile of them.
+    pub p99_ms: f64,
+}
+
+/// How many times as long as ordinarily an iteration may take that has not failed and that no statement held up: the
+/// machine has other things to do then, such as the copy in which the run is traced.
+const LABOURED: f64 = 3.0;
+
+impl Meanwhile {
+    /// Statistics of the iterations. An outage begins with the first attempt that does not succeed at once and ends with
+    /// the next success: the pauses of a worker that rests between iterations are none.
+    ///
+    /// `held_up` tells whether a statement of the script held the worker up between two times, in milliseconds. With
+    /// `without_leading_failures` those until the first success are not counted, which are an earlier run's doing.
+    pub(super) fn summarise(
+        seen: &WhileRunning,
+        held_up: impl Fn(f64, f64) -> bool,
+        without_leading_failures: bool,
+    ) -> Self {
+        let mut longest: f64 = 0.0;
+        let mut trying_since: Option<f64> = None;
+        let mut failures = 0;
+        // Durations in microseconds, to three significant digits; it grows as it must.
+        let mut durations: Option<Histogram<u64>> = Histogram::new(3).ok();
+        let leading = |iteration: &&Iteration| without_leading_failures && iteration.failure.is_some();
+        for iteration in seen.iterations.iter().skip_while(leading) {
+            let since = trying_since.unwrap_or(iteration.began_ms);
+            let failed = trying_since.is_some() || iteration.failure.is_some();
+            let explained = failed || held_up(since, iteration.ended_ms);
+            let ordinary = if explained { seen.ordinary_ms } else { seen.ordinary_ms * LABOURED };
+            longest = longest.max(iteration.ended_ms - since - ordinary);
+            if iteration.failure.is_some() {
+                failures += 1;
+                trying_since = Some(since);
+            } else {
+                trying_since = None;
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // bounded by max()
+                let micros = ((iteration.ended_ms - iteration.began_ms) * 1e3).max(1.0) as u64;
+                if let Some(durations) = &mut durations {
+                    // It resizes itself, and every duration fits into 64 bits.
+                    let _ = durations.record(micros);
+                }
+            }
+        }
+        #[allow(clippy::cast_precision_loss)] // microseconds of one script
+        let quantile = |q: f64| {
+            durations
+                .as_ref()
+                .filter(|all| !all.is_empty())
+                .map_or(0.0, |all| all.value_at_quantile(q) as f64 / 1e3)
+        };
+        Self {
+            iterations: u64::try_from(seen.iterations.len()).unwrap_or(u64::MAX),
+            failures,
+            longest_gap_ms: longest.max(0.0),
+            p50_ms: quantile(0.5),
+            p99_ms: quantile(0.99),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observations::{Failure, FailureKind};
+
+    /// Iterations, each from when to when and whether it was completed.
+    fn seen(iterations: &[(f64, f64, bool)]) -> WhileRunning {
+        let failure = Failure {
+            kind: FailureKind::Statement,
+            sqlstate: None,
+            message: "no".to_owned(),
+            detail: None,
+            step: Some(1),
+        };
+        let iterations = iterations.iter().map(|(began_ms, ended_ms, ok)| Iteration {
+            began_ms: *began_ms,
+            ended_ms: *ended_ms,
+            failure: (!ok).then(|| failure.clone()),
+        });
+        WhileRunning { iterations: iterations.collect(), ordinary_ms: 10.0 }
+    }
+
+    fn of(iterations: &[(f64, f64, bool)]) -> Meanwhile {
+        Meanwhile::summarise(&seen(iterations), |_, _| false, false)
+    }
+
+    fn gap(meanwhile: &Meanwhile, wanted: f64) {
+        assert!((meanwhile.longest_gap_ms - wanted).abs() < 1e-9, "{meanwhile:?}");
+    }
+
+    #[test]
+    fn an_outage_lasts_from_the_first_failing_attempt_to_the_next_success() {
+        let meanwhile = of(&[
+            (0.0, 10.0, true),
+            (500.0, 600.0, false),
+            (700.0, 800.0, false),
+            (900.0, 910.0, true),
+            (5000.0, 5010.0, true),
+        ]);
+        assert_eq!(meanwhile.failures, 2);
+        gap(&meanwhile, 400.0);
+    }
+
+    #[test]
+    fn durations_are_those_of_completed_iterations() {
+        let meanwhile = of(&[(0.0, 10.0, true), (20.0, 50.0, true), (60.0, 999.0, false)]);
+        assert!((meanwhile.p50_ms - 10.0).abs() < 0.1, "{meanwhile:?}");
+        assert!((meanwhile.p99_ms - 30.0).abs() < 0.1, "{meanwhile:?}");
+    }
+
+    #[test]
+    fn a_slow_iteration_is_a_stall_beyond_what_one_ordinarily_takes() {
+        let slow = [(0.0, 10.0, true), (100.0, 600.0, true)];
+        gap(&Meanwhile::summarise(&seen(&slow), |from, until| from < 200.0 && until > 200.0, false), 490.0);
+        // Nobody held it up: the machine is busy, for all that is known.
+        gap(&of(&slow), 470.0);
+        gap(&of(&[(0.0, 29.0, true)]), 0.0);
+        // A failure is its own explanation.
+        gap(&of(&[(0.0, 29.0, false)]), 19.0);
+    }
+}

@@ -1,0 +1,71 @@
+//! Machines that take their time: workers that only share one with others do not stand still.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use libtest_mimic::Failed;
+
+use crate::Test;
+use crate::image::docker;
+use crate::support::{Backend, Rehearsal, entries, same, statuses};
+
+pub const TESTS: &[Test] = &[("busy::workers_that_slow_each_other_down_do_not_stall", slow_each_other_down)];
+
+/// Those that only Docker can be tested with.
+pub const DOCKER_TESTS: &[Test] =
+    &[("busy::a_program_that_is_started_late_is_no_stall", started_late_is_no_stall)];
+
+const IMAGE: &str = "thirdrun-test-busy";
+/// An image in which all starts but the first take longer than `max_outage` allows: programs in containers are started
+/// by its shell.
+const DOCKERFILE: &str = r#"FROM thirdrun-postgres:17
+COPY sh /slow
+RUN ["/bin/bash", "-c", "mv /slow /usr/bin/sh"]
+"#;
+/// What the worker runs, and that image's shell: all but the first time they wait.
+const WAITS: &str = "if [ -e /tmp/WHO ]; then sleep 1.5; fi\n: > /tmp/WHO\n";
+
+fn started_late_is_no_stall(backend: Backend) -> Result<(), Failed> {
+    let context = tempfile::tempdir()?;
+    let shell = format!("#!/bin/bash\n{}exec /bin/dash \"$@\"\n", WAITS.replace("WHO", "shell"));
+    let file = context.path().join("sh");
+    std::fs::write(&file, shell)?;
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
+    std::fs::write(context.path().join("Dockerfile"), DOCKERFILE)?;
+    docker(&["build", "-q", "-t", IMAGE, &context.path().display().to_string()])?;
+    let tried = tried(backend);
+    docker(&["rmi", "-f", IMAGE])?;
+    tried
+}
+
+fn tried(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(&format!(
+        "[script]\nruns = 1\nmax_runs = 1\n\
+         [[worker]]\nname = 'w'\nrole = 'svc_reader'\nimage = '{IMAGE}'\ncommand = ['./program']\ntimeout = '10s'\n"
+    ));
+    rehearsal.file("s.sql", "SELECT pg_sleep(4);\n");
+    rehearsal.file("program", "#!/bin/bash\nexit 0\n");
+    let check = ["s.sql", "--hazards", "none"];
+    let report = rehearsal.report(backend, &check, 0)?;
+    same("started late", statuses(&report, "w"), vec!["ok".to_owned()])?;
+    let iterations =
+        entries(&report, "w").next().and_then(|entry| entry["while_running"]["iterations"].as_u64());
+    same("there was time for more than one", iterations.is_some_and(|number| number > 1), true)?;
+    rehearsal.file("program", &format!("#!/bin/bash\n{}", WAITS.replace("WHO", "program")));
+    let report = rehearsal.report(backend, &check, 1)?;
+    same("takes its time itself", statuses(&report, "w"), vec!["disrupted".to_owned()])
+}
+
+/// With all at work an iteration takes each of them as many times as long as there are workers for a processor.
+fn slow_each_other_down(backend: Backend) -> Result<(), Failed> {
+    let worker = |number: usize| {
+        format!(
+            "[[worker]]\nname = 'w{number}'\nrole = 'svc_reader'\nsession = 'fresh'\ntimeout = '30s'\nmax_outage = '500ms'\n\
+             sql = 'SELECT count(*) FROM generate_series(1, 1000000)'\n"
+        )
+    };
+    let processors = std::thread::available_parallelism()?.get();
+    let workers: String = (0..8 * processors).map(worker).collect();
+    let rehearsal = Rehearsal::new(&format!("[script]\nruns = 1\nmax_runs = 1\n{workers}"));
+    rehearsal.file("s.sql", "SELECT 1;\n");
+    rehearsal.report(backend, &["s.sql", "--no-replay", "--hazards", "none"], 0).map(drop)
+}

@@ -1,0 +1,3 @@
+CREATE ROLE svc_import LOGIN;
+CREATE ROLE svc_report LOGIN;
+CREATE ROLE pgbouncer LOGIN;
