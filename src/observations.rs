@@ -314,6 +314,10 @@ pub struct LockWait {
     pub from_ms: f64,
     /// When it was last seen to wait.
     pub until_ms: f64,
+    /// The time of the look before the first of these, since which it may have waited.
+    pub may_since_ms: f64,
+    /// The time of the look after the last of these, until which it may have waited; none where nobody looked again.
+    pub may_until_ms: Option<f64>,
 }
 
 /// A statement that a script sent.

@@ -241,7 +241,7 @@ fn status(
     was_broken: bool,
 ) -> (Status, Option<Meanwhile>) {
     let held_up = |from_ms: f64, until_ms: f64| {
-        run.is_some_and(|run| cause::is_held_up(run, &worker.name, from_ms, until_ms))
+        run.map_or(0.0, |run| cause::held_up_ms(run, &worker.name, from_ms, until_ms))
     };
     let summary = |without_leading_failures: bool| {
         let seen = worker.while_running.as_ref();

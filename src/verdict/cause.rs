@@ -67,13 +67,25 @@ fn may_be_of_another(run: &RunObservation, worker: &WorkerName) -> bool {
     run.server_gone.is_some() || of_worker.any(WorkerObservation::lost_connection)
 }
 
-/// Whether a worker waited for a statement of a run's script between these times.
-pub(super) fn is_held_up(run: &RunObservation, worker: &WorkerName, from_ms: f64, until_ms: f64) -> bool {
-    run.waits
+/// Milliseconds for which a worker may have waited for statements of a run's script between these times: what was seen,
+/// and the time to the looks before and after, in which it was not.
+pub(super) fn held_up_ms(run: &RunObservation, worker: &WorkerName, from_ms: f64, until_ms: f64) -> f64 {
+    let mut waits: Vec<(f64, f64)> = run
+        .waits
         .iter()
         .filter(|wait| wait.application == worker.as_str())
-        .filter(|wait| wait.from_ms < until_ms && wait.until_ms > from_ms)
-        .any(|wait| blocking_statement(run, wait, &mut Vec::new()).is_some())
+        .filter(|wait| blocking_statement(run, wait, &mut Vec::new()).is_some())
+        .map(|wait| (wait.may_since_ms.max(from_ms), wait.may_until_ms.map_or(until_ms, |end| end.min(until_ms))))
+        .collect();
+    waits.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+    // They may overlap.
+    let mut counted = from_ms;
+    let mut all = 0.0;
+    for (since, until) in waits {
+        all += (until - since.max(counted)).max(0.0);
+        counted = counted.max(until);
+    }
+    all
 }
 
 /// What a worker waited for while a run's script was at work, if it waited for one of its statements: the longest
@@ -125,18 +137,25 @@ mod tests {
                 }],
             },
             "waits": [
-                { "backend": 8, "application": "w", "blockers": [7], "from_ms": 200.0, "until_ms": 800.0 },
-                { "backend": 9, "application": "other", "blockers": [99], "from_ms": 200.0, "until_ms": 800.0 },
+                { "backend": 8, "application": "w", "blockers": [7], "from_ms": 200.0, "until_ms": 400.0,
+                  "may_since_ms": 195.0, "may_until_ms": 405.0 },
+                { "backend": 8, "application": "w", "blockers": [7, 6], "from_ms": 405.0, "until_ms": 800.0,
+                  "may_since_ms": 400.0, "may_until_ms": null },
+                { "backend": 9, "application": "other", "blockers": [99], "from_ms": 200.0, "until_ms": 800.0,
+                  "may_since_ms": 195.0, "may_until_ms": null },
             ],
             "workers": [], "server_gone": null,
         });
         let run: RunObservation = serde_json::from_value(json).unwrap();
-        let held_up = |who: &str, from, until| is_held_up(&run, &WorkerName::new(who), from, until);
-        assert!(held_up("w", 150.0, 850.0));
-        assert!(held_up("w", 700.0, 850.0));
-        assert!(!held_up("w", 0.0, 200.0));
-        assert!(!held_up("w", 800.0, 900.0));
+        let held_up = |who: &str, from: f64, until: f64, wanted: f64| {
+            let seen = held_up_ms(&run, &WorkerName::new(who), from, until);
+            assert!((seen - wanted).abs() < 1e-9, "{who} {from} {until}: {seen}");
+        };
+        held_up("w", 0.0, 100.0, 0.0);
+        held_up("w", 0.0, 300.0, 105.0);
+        // Nobody looked after the last.
+        held_up("w", 150.0, 850.0, 655.0);
         // It waits for somebody else.
-        assert!(!held_up("other", 150.0, 850.0));
+        held_up("other", 150.0, 850.0, 0.0);
     }
 }

@@ -81,12 +81,18 @@ impl Crew {
     }
 
     /// Starts the workers that arrive before this run, and has all of them work at the same time, so that it is known how
-    /// long their iterations ordinarily take then. Where nobody has come, it is known.
+    /// long their iterations ordinarily take then: each goes on until the last has had one, since who is first would
+    /// otherwise know only what it takes alone. Where nobody has come, it is known.
     pub async fn accustom(&mut self, run: RunNumber) {
         self.start_for(run).await;
         if self.working.len() > self.accustomed {
             self.accustomed = self.working.len();
-            join_all(self.working.iter_mut().map(|(_, worker)| worker.accustom())).await;
+            let (had_one, all_had_one) = {
+                let at_work = self.working.iter().filter(|(_, worker)| worker.spec.while_running).count();
+                watch::channel(at_work)
+            };
+            let all = self.working.iter_mut().filter(|(_, worker)| worker.spec.while_running);
+            join_all(all.map(|(_, worker)| worker.accustom(&had_one, all_had_one.clone()))).await;
         }
     }
 

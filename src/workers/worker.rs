@@ -115,16 +115,33 @@ impl Worker {
         result
     }
 
-    /// An iteration while the others are at theirs, as when a script runs: with all of them at work each takes longer. One
-    /// that fails shows nothing.
-    pub(super) async fn accustom(&mut self) {
-        if !self.spec.while_running {
-            return;
-        }
-        let begun = self.begin();
-        if self.next_iteration(0).await.is_ok() {
-            let took = milliseconds(self.began(begun).elapsed());
-            self.ordinary_ms = Some(self.ordinary_ms.map_or(took, |known| known.max(took)));
+    /// Iterations while the others are at theirs, as when a script runs, until each has had one: with all of them at work
+    /// each takes longer. One that fails shows nothing. `to_come` says how many have not had one.
+    pub(super) async fn accustom(
+        &mut self,
+        to_come: &watch::Sender<usize>,
+        mut all_had_one: watch::Receiver<usize>,
+    ) {
+        let mut turn = 0;
+        loop {
+            let begun = self.begin();
+            let worked = self.next_iteration(turn).await.is_ok();
+            if worked {
+                let took = milliseconds(self.began(begun).elapsed());
+                self.ordinary_ms = Some(self.ordinary_ms.map_or(took, |known| known.max(took)));
+            }
+            if turn == 0 {
+                to_come.send_modify(|number| *number = number.saturating_sub(1));
+            }
+            turn += 1;
+            if !worked {
+                break;
+            }
+            // An error means that nobody is left who could have one.
+            let over = async { drop(all_had_one.wait_for(|number| *number == 0).await) };
+            if tokio::time::timeout_at(begun + self.spec.every, over).await.is_ok() {
+                break;
+            }
         }
     }
 

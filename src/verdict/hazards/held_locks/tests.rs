@@ -112,6 +112,8 @@ fn what_a_run_has_shown_is_no_hazard_any_more() {
         blocker_names: vec![],
         from_ms: 0.0,
         until_ms,
+        may_since_ms: 0.0,
+        may_until_ms: None,
     };
     // The worker stands an outage of 1 ms.
     seen.runs[0].waits = vec![wait(0.5)];
