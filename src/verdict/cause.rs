@@ -75,7 +75,9 @@ pub(super) fn held_up_ms(run: &RunObservation, worker: &WorkerName, from_ms: f64
         .iter()
         .filter(|wait| wait.application == worker.as_str())
         .filter(|wait| blocking_statement(run, wait, &mut Vec::new()).is_some())
-        .map(|wait| (wait.may_since_ms.max(from_ms), wait.may_until_ms.map_or(until_ms, |end| end.min(until_ms))))
+        .map(|wait| {
+            (wait.may_since_ms.max(from_ms), wait.may_until_ms.map_or(until_ms, |end| end.min(until_ms)))
+        })
         .collect();
     waits.sort_by(|(one, _), (other, _)| one.total_cmp(other));
     // They may overlap.
