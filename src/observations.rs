@@ -172,8 +172,8 @@ pub struct WhileRunning {
     /// In order. Each begins when its program, or its way to a service, is there.
     pub iterations: Vec<Iteration>,
     /// Milliseconds that an iteration of this worker ordinarily takes with all the others at work, as it did before the
-    /// first run.
-    pub ordinary_ms: f64,
+    /// first run; none where its timeout was too short for that.
+    pub ordinary_ms: Option<f64>,
 }
 
 /// One iteration of a worker while a script ran.
@@ -218,6 +218,13 @@ pub struct Failure {
     pub detail: Option<String>,
     /// The step that failed, from 1; none while connecting and in `on_connect`.
     pub step: Option<u32>,
+}
+
+impl Failure {
+    /// Whether nothing was wrong but that it took too long.
+    pub fn is_of_time(&self) -> bool {
+        self.kind == FailureKind::TimedOut
+    }
 }
 
 /// The ways in which an iteration fails.

@@ -331,7 +331,7 @@ mod tests {
                         failure: (!ok).then(failure),
                     })
                     .collect(),
-                ordinary_ms: 10.0,
+                ordinary_ms: Some(10.0),
             }),
             existing_session: existing.map(probe),
             new_session: probe(new),

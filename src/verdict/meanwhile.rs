@@ -19,8 +19,9 @@ pub struct Meanwhile {
     pub p99_ms: f64,
 }
 
-/// How many times as long as ordinarily an iteration may take that has not failed, besides what statements of the script
-/// held it up: the machine has other things to do then, for instance the copy in which the run is traced. On two cores
+/// How many times as long as ordinarily an iteration may take that has failed for nothing but its timeout, if at all,
+/// and that no statement of the script held up: the machine has other things to do then, for instance the copy in which
+/// the run is traced. On two cores
 /// with four other rehearsals beside it, iterations were seen to take four times as long from one second to the next.
 const LABOURED: f64 = 10.0;
 
@@ -38,26 +39,28 @@ impl Meanwhile {
     ) -> Self {
         let mut longest: f64 = 0.0;
         let mut trying_since: Option<f64> = None;
+        // Whether something else than time was short since then.
+        let mut refused = false;
         let mut failures = 0;
         // Durations in microseconds, to three significant digits; it grows as it must.
         let mut durations: Option<Histogram<u64>> = Histogram::new(3).ok();
         let leading = |iteration: &&Iteration| without_leading_failures && iteration.failure.is_some();
         for iteration in seen.iterations.iter().skip_while(leading) {
             let since = trying_since.unwrap_or(iteration.began_ms);
-            let failed = trying_since.is_some() || iteration.failure.is_some();
+            refused |= iteration.failure.as_ref().is_some_and(|failure| !failure.is_of_time());
             let took = iteration.ended_ms - since;
-            let beyond = took - seen.ordinary_ms;
-            let gap = if failed {
-                beyond
-            } else {
-                beyond.min(held_up(since, iteration.ended_ms)).max(took - seen.ordinary_ms * LABOURED)
-            };
+            let beyond = took - seen.ordinary_ms.unwrap_or_default();
+            let gap = if refused { beyond } else { beyond.min(held_up(since, iteration.ended_ms)) };
             longest = longest.max(gap);
+            if let Some(ordinary_ms) = seen.ordinary_ms {
+                longest = longest.max(took - ordinary_ms * LABOURED);
+            }
             if iteration.failure.is_some() {
                 failures += 1;
                 trying_since = Some(since);
             } else {
                 trying_since = None;
+                refused = false;
                 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // bounded by max()
                 let micros = ((iteration.ended_ms - iteration.began_ms) * 1e3).max(1.0) as u64;
                 if let Some(durations) = &mut durations {
@@ -102,7 +105,7 @@ mod tests {
             ended_ms: *ended_ms,
             failure: (!ok).then(|| failure.clone()),
         });
-        WhileRunning { iterations: iterations.collect(), ordinary_ms: 10.0 }
+        WhileRunning { iterations: iterations.collect(), ordinary_ms: Some(10.0) }
     }
 
     fn of(iterations: &[(f64, f64, bool)]) -> Meanwhile {
@@ -147,5 +150,36 @@ mod tests {
         gap(&of(&[(0.0, 99.0, true)]), 0.0);
         // A failure is its own explanation.
         gap(&of(&[(0.0, 29.0, false)]), 19.0);
+    }
+
+    #[test]
+    fn a_timeout_is_a_stall_as_a_slow_iteration_is() {
+        let mut seen =
+            seen(&[(0.0, 60.0, false), (60.0, 90.0, true), (100.0, 110.0, false), (120.0, 130.0, true)]);
+        for iteration in &mut seen.iterations {
+            if let Some(failure) = &mut iteration.failure {
+                failure.kind = FailureKind::TimedOut;
+            }
+        }
+        let gap_of = |seen: &WhileRunning, waited: f64| {
+            let held_up = |from: f64, _| if from < 50.0 { waited } else { 0.0 };
+            Meanwhile::summarise(seen, held_up, false)
+        };
+        assert_eq!(gap_of(&seen, 0.0).failures, 2);
+        gap(&gap_of(&seen, 0.0), 0.0);
+        gap(&gap_of(&seen, 50.0), 50.0);
+        // It goes on for too long for a busy machine.
+        seen.iterations[1].ended_ms = 160.0;
+        gap(&gap_of(&seen, 0.0), 60.0);
+        // It had no time for it before the first run either.
+        let short_of_time = WhileRunning { ordinary_ms: None, ..seen.clone() };
+        gap(&gap_of(&short_of_time, 0.0), 0.0);
+        gap(&gap_of(&short_of_time, 50.0), 50.0);
+        // What it was refused afterwards has nothing to do with it.
+        if let Some(failure) = &mut seen.iterations[2].failure {
+            failure.kind = FailureKind::Statement;
+        }
+        seen.iterations[1].ended_ms = 90.0;
+        gap(&gap_of(&seen, 0.0), 20.0);
     }
 }

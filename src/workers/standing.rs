@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::crew::Crew;
 use super::worker::Worker;
 use crate::identifiers::{WorkerName, quote_literal};
-use crate::observations::{Failure, FailureKind, Lock, LockMode, Stander};
+use crate::observations::{Failure, Lock, LockMode, Stander};
 use crate::postgres::Session;
 use crate::state::Ask as _;
 
@@ -92,6 +92,5 @@ async fn waiting(
 /// `lock_not_available` (PostgreSQL manual, appendix A) is what a worker with a `lock_timeout` gets; one that ran out of
 /// its own time was stopped by nothing else here.
 fn is_of_lock(failure: &Failure) -> bool {
-    failure.kind == FailureKind::TimedOut
-        || failure.sqlstate.as_ref().is_some_and(|code| code.as_str() == "55P03")
+    failure.is_of_time() || failure.sqlstate.as_ref().is_some_and(|code| code.as_str() == "55P03")
 }

@@ -42,6 +42,8 @@ pub(super) struct Worker {
     goes_directly: bool,
     /// Milliseconds that its first iterations took, judged ones and those beside others; none before them.
     ordinary_ms: Option<f64>,
+    /// Whether its timeout is too short for an iteration beside others.
+    short_of_time: bool,
     /// Microseconds that went by in the attempt under way before its program, or its way to a service, was there. They
     /// are the engine's, which takes as long as the machine is busy, and count for nobody.
     starting: AtomicU64,
@@ -59,6 +61,7 @@ impl Worker {
             needed: None,
             goes_directly: false,
             ordinary_ms: None,
+            short_of_time: false,
             starting: AtomicU64::new(0),
         }
     }
@@ -116,7 +119,8 @@ impl Worker {
     }
 
     /// Iterations while the others are at theirs, as when a script runs, until each has had one: with all of them at work
-    /// each takes longer. One that fails shows nothing. `to_come` says how many have not had one.
+    /// each takes longer. One that fails shows nothing, unless it ran out of time. `to_come` says how many have not had
+    /// one.
     pub(super) async fn accustom(
         &mut self,
         to_come: &watch::Sender<usize>,
@@ -125,8 +129,9 @@ impl Worker {
         let mut turn = 0;
         loop {
             let begun = self.begin();
-            let worked = self.next_iteration(turn).await.is_ok();
-            if worked {
+            let failure = self.next_iteration(turn).await.err();
+            self.short_of_time |= failure.as_ref().is_some_and(Failure::is_of_time);
+            if failure.is_none() {
                 let took = milliseconds(self.began(begun).elapsed());
                 self.ordinary_ms = Some(self.ordinary_ms.map_or(took, |known| known.max(took)));
             }
@@ -134,7 +139,7 @@ impl Worker {
                 to_come.send_modify(|number| *number = number.saturating_sub(1));
             }
             turn += 1;
-            if !worked {
+            if failure.is_some() {
                 break;
             }
             // An error means that nobody is left who could have one.
@@ -163,7 +168,7 @@ impl Worker {
         let probes = existing.iter().chain(anew);
         let took = probes.map(|probe| probe.duration_ms).fold(0.0, f64::max);
         // A worker that arrives with a later run has no baseline.
-        let ordinary_ms = *self.ordinary_ms.get_or_insert(took);
+        let ordinary_ms = Some(*self.ordinary_ms.get_or_insert(took)).filter(|_| !self.short_of_time);
         WorkerObservation {
             name: self.spec.name.clone(),
             while_running: while_running.map(|iterations| WhileRunning { iterations, ordinary_ms }),
@@ -238,7 +243,7 @@ impl Worker {
                         }
                     }
                 }
-                Err(failure) if failure.kind == FailureKind::TimedOut && !slow_before => {
+                Err(failure) if failure.is_of_time() && !slow_before => {
                     slow_before = true;
                     limit *= PATIENCE;
                     begun = Instant::now();
@@ -403,7 +408,7 @@ fn is_of_crash(failure: &Failure) -> bool {
 }
 
 fn only_slow(result: &Result<(), Failure>) -> bool {
-    matches!(result, Err(failure) if failure.kind == FailureKind::TimedOut)
+    matches!(result, Err(failure) if failure.is_of_time())
 }
 
 pub(super) fn milliseconds(time: Duration) -> f64 {

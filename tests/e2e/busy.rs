@@ -3,12 +3,16 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use libtest_mimic::Failed;
+use serde_json::Value;
 
 use crate::Test;
 use crate::image::docker;
 use crate::support::{Backend, Rehearsal, entries, same, statuses};
 
-pub const TESTS: &[Test] = &[("busy::workers_that_slow_each_other_down_do_not_stall", slow_each_other_down)];
+pub const TESTS: &[Test] = &[
+    ("busy::workers_that_slow_each_other_down_do_not_stall", slow_each_other_down),
+    ("busy::a_timeout_that_is_too_short_beside_another_is_no_outage", no_time_beside_another),
+];
 
 /// Those that only Docker can be tested with.
 pub const DOCKER_TESTS: &[Test] =
@@ -58,17 +62,35 @@ fn tried(backend: Backend) -> Result<(), Failed> {
     same("takes its time itself", statuses(&report, "w"), vec!["disrupted".to_owned()])
 }
 
-/// With all at work an iteration takes each of them as many times as long as there are workers for a processor.
+/// An iteration takes who is last as many times as long as there are workers: the first is there before the others, and
+/// meets them with its second iteration only.
 fn slow_each_other_down(backend: Backend) -> Result<(), Failed> {
     let worker = |number: usize| {
+        let arrives = if number == 0 { "" } else { "on_connect = ['SELECT pg_sleep(0.2)']\n" };
         format!(
-            "[[worker]]\nname = 'w{number}'\nrole = 'svc_reader'\nsession = 'fresh'\ntimeout = '30s'\nmax_outage = '500ms'\n\
-             sql = 'SELECT count(*) FROM generate_series(1, 1000000)'\n"
+            "[[worker]]\nname = 'w{number}'\nrole = 'svc_reader'\nsession = 'fresh'\ntimeout = '30s'\n\
+             max_outage = '300ms'\n{arrives}sql = 'SELECT pg_sleep(0.05) FROM pg_advisory_xact_lock(1)'\n"
         )
     };
-    let processors = std::thread::available_parallelism()?.get();
-    let workers: String = (0..8 * processors).map(worker).collect();
+    let report = beside_each_other(backend, &(0..24).map(worker).collect::<String>())?;
+    same("status", statuses(&report, "w0"), vec!["ok".to_owned()])
+}
+
+/// What a worker has no time for beside another, without a script as well, is told and is not the script's doing.
+fn no_time_beside_another(backend: Backend) -> Result<(), Failed> {
+    let report = beside_each_other(
+        backend,
+        "[[worker]]\nname = 'long'\nrole = 'svc_reader'\nevery = '0s'\ntimeout = '30s'\nmax_outage = '30s'\n\
+         sql = 'SELECT pg_sleep(1) FROM pg_advisory_xact_lock(1)'\n\
+         [[worker]]\nname = 'short'\nrole = 'svc_reader'\ntimeout = '300ms'\nmax_outage = '100ms'\n\
+         sql = 'SELECT pg_advisory_xact_lock(1)'\n",
+    )?;
+    same("status", statuses(&report, "short"), vec!["disrupted".to_owned()])
+}
+
+/// The report of a check that passes, of a script that changes nothing.
+fn beside_each_other(backend: Backend, workers: &str) -> Result<Value, Failed> {
     let rehearsal = Rehearsal::new(&format!("[script]\nruns = 1\nmax_runs = 1\n{workers}"));
-    rehearsal.file("s.sql", "SELECT 1;\n");
-    rehearsal.report(backend, &["s.sql", "--no-replay", "--hazards", "none"], 0).map(drop)
+    rehearsal.file("s.sql", "SELECT pg_sleep(1.5);\n");
+    rehearsal.verdict(backend, &["s.sql"], 0)
 }
