@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident) => {
@@ -52,6 +53,21 @@ impl RoleName {
     /// The role as an SQL identifier.
     pub fn quoted(&self) -> String {
         quote_identifier(&self.0)
+    }
+}
+
+impl WorkerName {
+    /// What its sessions call themselves: its name as the server keeps it as an `application_name`, of which it cuts what
+    /// is beyond 63 bytes and replaces what is not printable ASCII (PostgreSQL manual, 20.8.2). Of a name that it would
+    /// not keep, what is like it and is nobody else's.
+    pub fn application(&self) -> String {
+        let is_kept = |c: char| matches!(c, ' '..='~');
+        if self.0.len() <= 63 && self.0.chars().all(is_kept) {
+            return self.0.clone();
+        }
+        let like: String = self.0.chars().take(54).map(|c| if is_kept(c) { c } else { '?' }).collect();
+        let [one, two, three, four, ..] = <[u8; 32]>::from(Sha256::digest(&self.0));
+        format!("{like}~{one:02x}{two:02x}{three:02x}{four:02x}")
     }
 }
 
@@ -239,6 +255,20 @@ mod tests {
         assert_eq!(quote_identifier("a\"; DROP ROLE x; --"), "\"a\"\"; DROP ROLE x; --\"");
         assert_eq!(quote_literal("it's"), "'it''s'");
         assert_eq!(quote_literal("a\\'b"), " E'a\\\\''b'");
+    }
+
+    #[test]
+    fn the_server_keeps_what_workers_call_themselves() {
+        let application = |name: &str| WorkerName::new(name).application();
+        assert_eq!(application("order importer"), "order importer");
+        assert_eq!(application(&"x".repeat(63)), "x".repeat(63));
+        let odd =
+            ["Zähler", "Zühler", "tab\t", &"x".repeat(64), &"x".repeat(65), &"ä".repeat(70)].map(application);
+        for (at, one) in odd.iter().enumerate() {
+            assert!(one.len() <= 63 && one.chars().all(|c| matches!(c, ' '..='~')), "{one}");
+            assert!(!odd[..at].contains(one), "{one}");
+        }
+        assert!(odd[0].starts_with("Z?hler~"), "{}", odd[0]);
     }
 
     #[test]

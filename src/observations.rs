@@ -310,7 +310,7 @@ pub struct Denied {
 pub struct LockWait {
     /// Its server process.
     pub backend: i32,
-    /// Its `application_name`, which for a worker is the worker's.
+    /// The worker whose session it is; else its `application_name`.
     pub application: String,
     /// The server processes that it waited for.
     pub blockers: Vec<i32>,

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub use arrival::Arrivals;
 pub use source::files_of;
 pub(crate) use source::origins;
-pub use waits::Waits;
+pub use waits::{Waits, Whose};
 
 use crate::identifiers::{DatabaseName, RoleName, RunNumber, WorkerName};
 use crate::observations::{Ending, ScriptResult, Statement};

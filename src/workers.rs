@@ -61,7 +61,7 @@ impl Surroundings {
             role: spec.role.clone(),
             password: spec.password.clone().or_else(|| known.cloned()).unwrap_or_else(|| Secret::new("")),
             database: self.database.clone(),
-            application: spec.name.to_string(),
+            application: spec.name.application(),
             options: None,
         }
     }

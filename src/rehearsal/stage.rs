@@ -14,12 +14,12 @@ use crate::plan::Plan;
 use crate::postgres::{Login, QueryFailure, Session};
 use crate::programs::Place;
 use crate::progress::{Phase, Progress};
-use crate::runs::{self, Arrivals, RunSpec, Waits};
+use crate::runs::{self, Arrivals, RunSpec, Waits, Whose};
 use crate::sandbox::{Sandbox, Scope};
 use crate::seed::Logins;
 use crate::state::{Snapshot, Watcher};
 use crate::tap::{Orders, Recording, Tap};
-use crate::workers::{Crew, Surroundings, WorkerSpec};
+use crate::workers::{Crew, StepWork, Surroundings, WorkerSpec};
 
 /// How long a script may take to log in: programs take their time to start.
 const ARRIVAL: Duration = Duration::from_secs(10);
@@ -158,7 +158,6 @@ impl<'a> Stage<'a> {
             () = watched => return Err(Failure::defect("an endless task has ended")),
         };
         shift.script_ended();
-        let waits = waits.seen();
         if let Some(tap) = &self.tap {
             // psql does not wait for what follows on its last statement: who looks there must not meet what the workers
             // do afterwards.
@@ -190,6 +189,7 @@ impl<'a> Stage<'a> {
             None => Recording::default(),
         };
         result.statements = runs::statements(spec, &recording);
+        let waits = waits.seen(&whose(self.plan), &result.statements);
         let observation = RunObservation {
             run: spec.number,
             script: spec.shown.clone(),
@@ -231,7 +231,7 @@ impl<'a> Stage<'a> {
     /// What sessions that belong to the rehearsal call themselves.
     pub(super) fn known_applications(&self) -> Vec<String> {
         let own = self.superuser().application;
-        self.plan.workers.iter().map(|worker| worker.name.to_string()).chain([own]).collect()
+        self.plan.workers.iter().map(|worker| worker.name.application()).chain([own]).collect()
     }
 
     /// A superuser's session for as long as somebody watches who waits.
@@ -286,6 +286,14 @@ impl<'a> Stage<'a> {
         self.arrivals.close().await;
         self.sandbox
     }
+}
+
+/// Whose the sessions are that somebody meets at the server.
+fn whose(plan: &Plan) -> Whose {
+    Whose::new(plan.workers.iter().map(|worker| {
+        let runs_programs = matches!(worker.work, StepWork::Command(_));
+        (worker.name.clone(), runs_programs.then(|| worker.role.clone()))
+    }))
 }
 
 fn names(plan: &Plan) -> Vec<WorkerName> {

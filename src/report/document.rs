@@ -86,7 +86,7 @@ pub struct RunEntry {
 /// A session that waited for a lock while a script ran.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WaitEntry {
-    /// Its `application_name`, which for a worker is the worker's.
+    /// The worker whose session it is; else its `application_name`.
     pub who: String,
     /// What those call themselves whom it waited for.
     pub waits_for: Vec<String>,

@@ -23,11 +23,9 @@ impl Arrivals {
         let login = server.superuser_login(&DatabaseName::new("postgres"));
         let known: Vec<_> = workers
             .iter()
-            .map(WorkerName::as_str)
-            .chain(std::iter::once(login.application.as_str()))
-            // The server cuts names to 63 bytes and replaces what is not ASCII (PostgreSQL manual, 20.8.2). A
-            // worker that is taken for a stranger only ends the wait early.
-            .map(|name| quote_literal(&name.chars().filter(char::is_ascii).take(63).collect::<String>()))
+            .map(WorkerName::application)
+            .chain(std::iter::once(login.application.clone()))
+            .map(|name| quote_literal(&name))
             .collect();
         let strangers = format!(
             "SELECT pg_catalog.array_agg(pid ORDER BY pid) FROM pg_catalog.pg_stat_activity \

@@ -1,11 +1,13 @@
 //! Who waits for a lock while a script runs, and for whom.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::observations::LockWait;
+use crate::identifiers::{RoleName, WorkerName};
+use crate::observations::{LockWait, Statement};
 use crate::postgres::Session;
 
 /// How often the server is asked. A wait that is shorter than this stalls nobody.
@@ -18,15 +20,45 @@ const MOST: usize = 10_000;
 /// Every session that waits for a lock with those that hold it or come before in its queue (PostgreSQL manual, 9.27,
 /// `pg_blocking_pids`).
 const WAITING: &str = "SELECT pg_catalog.json_agg(pg_catalog.json_build_array(\
-                           waiting.pid, waiting.application_name, waiting.blockers, \
+                           waiting.pid, waiting.application_name, waiting.usename, waiting.blockers, \
                            (SELECT coalesce(pg_catalog.array_agg(a.application_name ORDER BY a.pid), '{}') \
                             FROM pg_catalog.pg_stat_activity a WHERE a.pid = ANY (waiting.blockers))) \
                            ORDER BY waiting.pid) \
-                       FROM (SELECT pid, application_name, pg_catalog.pg_blocking_pids(pid) AS blockers \
+                       FROM (SELECT pid, application_name, usename, pg_catalog.pg_blocking_pids(pid) AS blockers \
                              FROM pg_catalog.pg_stat_activity WHERE wait_event_type = 'Lock') waiting";
 
-/// Who waits, what it calls itself, for whom, and what those call themselves.
-type Waiting = (i32, String, Vec<i32>, Vec<String>);
+/// Who waits, what it calls itself, its role, for whom, and what those call themselves.
+type Waiting = (i32, String, Option<String>, Vec<i32>, Vec<String>);
+
+/// Whose the sessions at the server are.
+pub struct Whose {
+    applications: Vec<(String, WorkerName)>,
+    programs: Vec<(RoleName, WorkerName)>,
+}
+
+impl Whose {
+    /// Sessions of these workers, with the role as which one starts programs, if it does.
+    pub fn new(workers: impl Iterator<Item = (WorkerName, Option<RoleName>)>) -> Self {
+        let mut whose = Self { applications: Vec::new(), programs: Vec::new() };
+        for (worker, role) in workers {
+            whose.applications.push((worker.application(), worker.clone()));
+            whose.programs.extend(role.map(|role| (role, worker)));
+        }
+        whose
+    }
+
+    fn named(&self, application: &str) -> Option<&WorkerName> {
+        self.applications.iter().find(|(own, _)| own == application).map(|(_, worker)| worker)
+    }
+
+    /// Many programs give themselves a name of their own. They are known by their role, if only one worker starts programs
+    /// as that.
+    fn of_program(&self, role: Option<&str>) -> Option<&WorkerName> {
+        let mut own = self.programs.iter().filter(|(own, _)| Some(own.as_str()) == role);
+        let (_, worker) = own.next()?;
+        own.next().is_none().then_some(worker)
+    }
+}
 
 /// When the server was asked, and when it answered: what it said was so between these times, in milliseconds.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,7 +69,12 @@ struct Look {
 
 /// Watches locks during one run.
 #[derive(Default)]
-pub struct Waits(Mutex<Vec<LockWait>>);
+pub struct Waits(Mutex<Vec<Seen>>);
+
+struct Seen {
+    wait: LockWait,
+    role: Option<String>,
+}
 
 impl Waits {
     /// Looks through a superuser's session until it is dropped, or the server is gone. Times count from `origin`.
@@ -62,14 +99,14 @@ impl Waits {
     fn note(&self, waiting: Vec<Waiting>, last: Look, look: Look) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = look.answered;
-        for (backend, application, blockers, blocker_names) in waiting {
-            let same = |wait: &&mut LockWait| {
+        for (backend, application, role, blockers, blocker_names) in waiting {
+            let same = |Seen { wait, .. }: &&mut Seen| {
                 wait.backend == backend && wait.until_ms >= last.answered && wait.blockers == blockers
             };
-            if let Some(wait) = seen.iter_mut().rev().take(SESSIONS).find(same) {
+            if let Some(Seen { wait, .. }) = seen.iter_mut().rev().take(SESSIONS).find(same) {
                 wait.until_ms = now;
             } else if seen.len() < MOST {
-                seen.push(LockWait {
+                let wait = LockWait {
                     backend,
                     application,
                     blockers,
@@ -78,19 +115,37 @@ impl Waits {
                     until_ms: now,
                     may_since_ms: last.asked,
                     may_until_ms: None,
-                });
+                };
+                seen.push(Seen { wait, role });
             }
         }
-        for wait in seen.iter_mut().rev().take(SESSIONS) {
+        for Seen { wait, .. } in seen.iter_mut().rev().take(SESSIONS) {
             if wait.until_ms < now {
                 wait.may_until_ms.get_or_insert(now);
             }
         }
     }
 
-    /// What was seen, in order.
-    pub fn seen(self) -> Vec<LockWait> {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    /// What was seen, in order. Sessions that have sent these statements are the script's.
+    pub fn seen(self, whose: &Whose, statements: &[Statement]) -> Vec<LockWait> {
+        let scripts: HashSet<i32> = statements.iter().map(|statement| statement.backend).collect();
+        let seen = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let own = |Seen { mut wait, role }: Seen| {
+            if let Some(worker) = whose.named(&wait.application) {
+                wait.application = worker.to_string();
+            } else if !scripts.contains(&wait.backend)
+                && let Some(worker) = whose.of_program(role.as_deref())
+            {
+                wait.application = worker.to_string();
+            }
+            for name in &mut wait.blocker_names {
+                if let Some(worker) = whose.named(name) {
+                    *name = worker.to_string();
+                }
+            }
+            wait
+        };
+        seen.into_iter().map(own).collect()
     }
 }
 
@@ -103,7 +158,7 @@ mod tests {
         let waits = Waits::default();
         let looks = [(0.0, 1.0), (10.0, 12.0), (20.0, 23.0), (30.0, 31.0), (40.0, 41.0), (50.0, 51.0)]
             .map(|(asked, answered)| Look { asked, answered });
-        let waiting = |blocker: i32| vec![(7, "w".to_owned(), vec![blocker], vec![])];
+        let waiting = |blocker: i32| vec![(7, "w".to_owned(), None, vec![blocker], vec![])];
         waits.note(waiting(8), Look::default(), looks[0]);
         waits.note(vec![], looks[0], looks[1]);
         waits.note(waiting(8), looks[1], looks[2]);
@@ -111,7 +166,7 @@ mod tests {
         waits.note(waiting(9), looks[3], looks[4]);
         waits.note(waiting(9), looks[4], looks[5]);
         let seen: Vec<_> = waits
-            .seen()
+            .seen(&Whose::new(std::iter::empty()), &[])
             .into_iter()
             .map(|wait| (wait.blockers, wait.may_since_ms, wait.from_ms, wait.until_ms, wait.may_until_ms))
             .collect();
@@ -123,5 +178,39 @@ mod tests {
                 (vec![9], 30.0, 41.0, 51.0, None),
             ]
         );
+    }
+
+    #[test]
+    fn a_session_is_its_workers_whatever_it_calls_itself() {
+        let worker = |name: &str, role: Option<&str>| (WorkerName::new(name), role.map(RoleName::new));
+        let workers = [
+            worker("Zähler", None),
+            worker("program", Some("svc")),
+            worker("one of two", Some("shared")),
+            worker("other of two", Some("shared")),
+        ];
+        let whose = Whose::new(workers.into_iter());
+        let statement = serde_json::json!({
+            "index": 1, "session": 1, "backend": 9, "role": "svc", "line": 1, "file": null, "sql": "LOCK t", "sent": null,
+            "began_ms": 0.0, "duration_ms": 1.0, "tag": null, "rows": null, "sqlstate": null, "message": null,
+            "in_transaction": false,
+        });
+        let statements = [serde_json::from_value(statement).unwrap()];
+        let called = |backend: i32, application: &str, role: &str| {
+            let waits = Waits::default();
+            let blocker = WorkerName::new("Zähler").application();
+            let waiting = (backend, application.to_owned(), Some(role.to_owned()), vec![1], vec![blocker]);
+            waits.note(vec![waiting], Look::default(), Look::default());
+            let [wait] = &waits.seen(&whose, &statements)[..] else { panic!("one") };
+            assert_eq!(wait.blocker_names, ["Zähler"]);
+            wait.application.clone()
+        };
+        assert_eq!(called(8, &WorkerName::new("Zähler").application(), "svc"), "Zähler");
+        assert_eq!(called(8, "program", "svc"), "program");
+        assert_eq!(called(8, "PostgreSQL JDBC Driver", "svc"), "program");
+        // The script runs as the same role.
+        assert_eq!(called(9, "psql", "svc"), "psql");
+        assert_eq!(called(8, "psql", "shared"), "psql");
+        assert_eq!(called(8, "psql", "nobody"), "psql");
     }
 }

@@ -140,13 +140,9 @@ pub(super) fn all_keys(catalog: Catalog, version: u32) -> String {
     )
 }
 
-/// What is running, but for sessions of these applications. The server cuts their names to 63 bytes and replaces
-/// what is not ASCII (PostgreSQL manual, 20.8.2).
+/// What is running, but for sessions of these applications.
 pub(super) fn running(known: &[String]) -> String {
-    let known: Vec<_> = known
-        .iter()
-        .map(|name| quote_literal(&name.chars().filter(char::is_ascii).take(63).collect::<String>()))
-        .collect();
+    let known: Vec<_> = known.iter().map(|name| quote_literal(name)).collect();
     RUNNING.replace("{known}", &format!("ARRAY[{}]::pg_catalog.text[]", known.join(", ")))
 }
 

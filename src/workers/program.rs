@@ -24,7 +24,7 @@ pub(super) fn program(
         env: Vec::new(),
         image: command.image.clone(),
         user: command.user.clone(),
-        application: Some(spec.name.to_string()),
+        application: Some(spec.name.application()),
         until,
         tapped: false,
     }

@@ -32,9 +32,6 @@ const WAITING: &str = "SELECT a.pid, l.mode, \
                            WHERE b.pid = ANY (pg_catalog.pg_blocking_pids(a.pid)) AND b.backend_type = 'client backend') \
                          AND a.application_name = ";
 
-/// Characters of an `application_name` that the server keeps (PostgreSQL manual, 20.8).
-const NAME: usize = 63;
-
 impl Crew {
     /// The workers that stand, in the file's order: each is tried alone, and what it waits for is cancelled as soon as
     /// it is seen. `watch` is a superuser's session.
@@ -78,8 +75,7 @@ async fn waiting(
     watch: &Session,
     name: &WorkerName,
 ) -> Result<Vec<(String, Option<Lock>)>, crate::postgres::QueryFailure> {
-    let name = name.as_str();
-    let rows = watch.ask(&format!("{WAITING}pg_catalog.left({}, {NAME})", quote_literal(name))).await?;
+    let rows = watch.ask(&format!("{WAITING}{}", quote_literal(&name.application()))).await?;
     let process = |row: Vec<Option<String>>| {
         let [Some(process), mode, object] = row.as_slice() else { return None };
         let mode = mode.as_ref().and_then(|mode| LockMode::named(mode));

@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("workers::commands_are_real_programs", commands_are_real_programs),
     ("workers::a_worker_that_arrives_later", a_worker_that_arrives_later),
     ("workers::a_stall_past_max_outage_fails_the_check", a_stall_past_max_outage_fails_the_check),
+    ("workers::who_stalls_is_known_whatever_it_calls_itself", who_stalls_is_known),
     ("workers::broken_and_mended", broken_and_mended),
 ];
 
@@ -140,6 +141,30 @@ fn a_stall_past_max_outage_fails_the_check(backend: Backend) -> Result<(), Faile
     same("gap", gap.is_some_and(|gap| gap > 300.0), true)?;
     let patient = worker.replace("300ms", "100s");
     one(&patient).file("s.sql", script).verdict(backend, &["s.sql"], 0).map(drop)
+}
+
+fn who_stalls_is_known(backend: Backend) -> Result<(), Failed> {
+    let rehearsal = Rehearsal::new(
+        "[script]\nruns = 1\nmax_runs = 1\n\
+         [[worker]]\nname = 'Zähler'\nrole = 'svc_reader'\nmax_outage = '300ms'\n\
+         sql = 'SELECT count(*) FROM public.orders'\n\
+         [[worker]]\nname = 'program'\nrole = 'svc_import'\nmax_outage = '300ms'\ntimeout = '20s'\n\
+         command = ['./program']\n",
+    );
+    // As a driver that has a name of its own for its sessions.
+    rehearsal.file(
+        "program",
+        "#!/bin/sh\nPGAPPNAME='PostgreSQL JDBC Driver' exec psql -XAtqc 'SELECT count(*) FROM public.orders'\n",
+    );
+    rehearsal.file("s.sql", "BEGIN;\nLOCK TABLE public.orders;\nSELECT pg_sleep(4);\nCOMMIT;\n");
+    let report = rehearsal.report(backend, &["s.sql"], 1)?;
+    for worker in ["Zähler", "program"] {
+        same(worker, statuses(&report, worker), vec!["disrupted".to_owned()])?;
+        let guilty: Vec<_> =
+            entries(&report, worker).map(|entry| entry["cause"]["statement"].as_u64()).collect();
+        same("cause", guilty, vec![Some(2)])?;
+    }
+    same("changes", report["runs"][0]["changes"].as_array().map(Vec::len), Some(0))
 }
 
 fn broken_and_mended(backend: Backend) -> Result<(), Failed> {
