@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use change::{Change, ChangeKind, undo};
 pub use course::{Contents, Course, Measure, Needs, Oddity, OddityKind, Reading, Series, Standing};
-pub use lock::{Lock, LockMode};
+pub use lock::{Awaited, Lock, LockMode};
 pub use replay::{AtOnce, Complaint, Edit, Experiment, Held, OWN_PASSWORD, Replay, Stander, Stopped, Trial};
 pub use rows::RowsChanged;
 
@@ -312,6 +312,9 @@ pub struct LockWait {
     pub backend: i32,
     /// The worker whose session it is; else its `application_name`.
     pub application: String,
+    /// What it waited for, where that is something of the user's that is still there after the run.
+    #[serde(default)]
+    pub awaited: Option<Awaited>,
     /// The server processes that it waited for.
     pub blockers: Vec<i32>,
     /// What those call themselves.

@@ -12,6 +12,7 @@ mod repair;
 mod rows;
 mod search;
 mod settling;
+mod waiting;
 
 use std::collections::BTreeMap;
 
@@ -168,7 +169,7 @@ pub fn judge(rehearsal: &Rehearsal) -> Verdict {
             }
             let cause = match status {
                 Status::Ok => None,
-                Status::Disrupted => Some(cause::held_up(run, &worker.name)),
+                Status::Disrupted => Some(waiting::held_up(run, &worker.name)),
                 Status::Latent | Status::Broken => {
                     since.get(&worker.name).map(|(_, run)| cause::cause(rehearsal, &worker.name, *run))
                 }
@@ -241,7 +242,7 @@ fn status(
     was_broken: bool,
 ) -> (Status, Option<Meanwhile>) {
     let held_up = |from_ms: f64, until_ms: f64| {
-        run.map_or(0.0, |run| cause::held_up_ms(run, &worker.name, from_ms, until_ms))
+        run.map_or(0.0, |run| waiting::held_up_ms(run, &worker.name, from_ms, until_ms))
     };
     let summary = |without_leading_failures: bool| {
         let seen = worker.while_running.as_ref();

@@ -11,7 +11,28 @@ pub struct Lock {
     pub object: String,
 }
 
-/// The modes of locks, the weakest first (PostgreSQL manual, 13.3.1). Each conflicts with all but the weakest.
+/// What somebody waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaited {
+    /// The mode that was asked for; none where rows of the object are held.
+    pub mode: Option<LockMode>,
+    /// On what, as [`Lock::object`].
+    pub object: String,
+}
+
+impl Awaited {
+    /// Whether who holds this lock is waited for. Who locks rows has at least RowShareLock on their table (PostgreSQL
+    /// manual, 13.3.2).
+    pub fn is_behind(&self, lock: &Lock) -> bool {
+        let conflicts = match self.mode {
+            Some(mode) => mode.conflicts_with(lock.mode),
+            None => lock.mode >= LockMode::RowShareLock,
+        };
+        lock.object == self.object && conflicts
+    }
+}
+
+/// The modes of locks, the weakest first (PostgreSQL manual, 13.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs)] // Each is the server's own name.
 pub enum LockMode {
@@ -43,6 +64,21 @@ impl LockMode {
         Self::ALL.into_iter().find(|mode| mode.name() == name)
     }
 
+    /// Whether two transactions cannot hold both on one object (PostgreSQL manual, table 13.2).
+    pub fn conflicts_with(self, other: Self) -> bool {
+        let (weaker, stronger) = (self.min(other), self.max(other));
+        stronger
+            >= match weaker {
+                Self::AccessShareLock => Self::AccessExclusiveLock,
+                Self::RowShareLock => Self::ExclusiveLock,
+                Self::RowExclusiveLock => Self::ShareLock,
+                Self::ShareUpdateExclusiveLock => Self::ShareUpdateExclusiveLock,
+                Self::ShareLock | Self::ShareRowExclusiveLock => Self::ShareRowExclusiveLock,
+                Self::ExclusiveLock => Self::ExclusiveLock,
+                Self::AccessExclusiveLock => Self::AccessExclusiveLock,
+            }
+    }
+
     /// Its name in `pg_locks`.
     pub fn name(self) -> &'static str {
         match self {
@@ -61,5 +97,24 @@ impl LockMode {
 impl std::fmt::Display for LockMode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_conflict_as_the_manual_says() {
+        // A line for each, the weakest first: X where the two conflict (table 13.2).
+        let table =
+            [".......X", "......XX", "....XXXX", "...XXXXX", "..XX.XXX", "..XXXXXX", ".XXXXXXX", "XXXXXXXX"];
+        for (mode, line) in LockMode::ALL.into_iter().zip(table) {
+            let told: String = LockMode::ALL
+                .into_iter()
+                .map(|other| if mode.conflicts_with(other) { 'X' } else { '.' })
+                .collect();
+            assert_eq!(told, line, "{mode}");
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::progress::{Phase, Progress};
 use crate::runs::{self, Arrivals, RunSpec, Waits, Whose};
 use crate::sandbox::{Sandbox, Scope};
 use crate::seed::Logins;
-use crate::state::{Snapshot, Watcher};
+use crate::state::{Ask as _, Snapshot, Watcher};
 use crate::tap::{Orders, Recording, Tap};
 use crate::workers::{Crew, StepWork, Surroundings, WorkerSpec};
 
@@ -189,7 +189,8 @@ impl<'a> Stage<'a> {
             None => Recording::default(),
         };
         result.statements = runs::statements(spec, &recording);
-        let waits = waits.seen(&whose(self.plan), &result.statements);
+        let names = self.names_of(&waits.relations()).await;
+        let waits = waits.seen(&whose(self.plan), &result.statements, &names);
         let observation = RunObservation {
             run: spec.number,
             script: spec.shown.clone(),
@@ -216,6 +217,27 @@ impl<'a> Stage<'a> {
     pub(super) async fn contents(&self, names: &BTreeSet<String>) -> Vec<(String, String)> {
         let server = self.sandbox.server();
         course::contents(server, &server.superuser_login(&self.plan.seed.database), names).await
+    }
+
+    /// The names of relations of the clone that are there: those of which nobody has heard, and all where the clone is
+    /// gone, have none.
+    async fn names_of(&self, relations: &BTreeSet<u32>) -> BTreeMap<u32, String> {
+        if relations.is_empty() {
+            return BTreeMap::new();
+        }
+        let wanted: Vec<_> = relations.iter().map(u32::to_string).collect();
+        let question = format!(
+            "SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname) \
+             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid IN ({})",
+            wanted.join(", ")
+        );
+        let login = self.superuser();
+        let rows = ask(self.sandbox.server(), &login, async |session| session.ask(&question).await);
+        let named = |row: Vec<Option<String>>| match <[_; 2]>::try_from(row) {
+            Ok([Some(oid), Some(name)]) => Some((oid.parse().ok()?, name)),
+            _ => None,
+        };
+        rows.await.unwrap_or_default().into_iter().filter_map(named).collect()
     }
 
     /// The objects that workers were denied, by name.

@@ -1,13 +1,13 @@
 //! Who waits for a lock while a script runs, and for whom.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::identifiers::{RoleName, WorkerName};
-use crate::observations::{LockWait, Statement};
+use crate::observations::{Awaited, LockMode, LockWait, Statement};
 use crate::postgres::Session;
 
 /// How often the server is asked. A wait that is shorter than this stalls nobody.
@@ -18,17 +18,34 @@ const SESSIONS: usize = 1000;
 const MOST: usize = 10_000;
 
 /// Every session that waits for a lock with those that hold it or come before in its queue (PostgreSQL manual, 9.27,
-/// `pg_blocking_pids`).
+/// `pg_blocking_pids`), and what lock it has asked for. Who waits for a row waits for the transaction that holds it, in
+/// most cases with a lock on the row in hand (54.12).
 const WAITING: &str = "SELECT pg_catalog.json_agg(pg_catalog.json_build_array(\
-                           waiting.pid, waiting.application_name, waiting.usename, waiting.blockers, \
+                           waiting.pid, waiting.application_name, waiting.usename, \
+                           (SELECT pg_catalog.json_build_array(\
+                                l.mode, \
+                                l.locktype, \
+                                coalesce(l.relation, \
+                                         (SELECT held.relation FROM pg_catalog.pg_locks held \
+                                          WHERE held.pid = waiting.pid AND held.locktype = 'tuple' LIMIT 1))::pg_catalog.int8, \
+                                CASE l.objsubid \
+                                    WHEN 1 THEN 'advisory lock ' || ((l.classid::pg_catalog.int8 << 32) | l.objid::pg_catalog.int8) \
+                                    ELSE 'advisory lock (' || l.classid || ', ' || l.objid || ')' \
+                                END) \
+                            FROM pg_catalog.pg_locks l WHERE l.pid = waiting.pid AND NOT l.granted LIMIT 1), \
+                           waiting.blockers, \
                            (SELECT coalesce(pg_catalog.array_agg(a.application_name ORDER BY a.pid), '{}') \
                             FROM pg_catalog.pg_stat_activity a WHERE a.pid = ANY (waiting.blockers))) \
                            ORDER BY waiting.pid) \
                        FROM (SELECT pid, application_name, usename, pg_catalog.pg_blocking_pids(pid) AS blockers \
                              FROM pg_catalog.pg_stat_activity WHERE wait_event_type = 'Lock') waiting";
 
-/// Who waits, what it calls itself, its role, for whom, and what those call themselves.
-type Waiting = (i32, String, Option<String>, Vec<i32>, Vec<String>);
+/// Who waits, what it calls itself, its role, what it has asked for, for whom it waits, and what those call themselves.
+type Waiting = (i32, String, Option<String>, Option<Asked>, Vec<i32>, Vec<String>);
+
+/// A lock that was not granted: its mode, its type, the OID of the relation, and its name if it is an advisory one
+/// (PostgreSQL manual, 54.12).
+type Asked = (String, String, Option<u32>, Option<String>);
 
 /// Whose the sessions at the server are.
 pub struct Whose {
@@ -74,6 +91,7 @@ pub struct Waits(Mutex<Vec<Seen>>);
 struct Seen {
     wait: LockWait,
     role: Option<String>,
+    asked: Option<Asked>,
 }
 
 impl Waits {
@@ -99,7 +117,7 @@ impl Waits {
     fn note(&self, waiting: Vec<Waiting>, last: Look, look: Look) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = look.answered;
-        for (backend, application, role, blockers, blocker_names) in waiting {
+        for (backend, application, role, asked, blockers, blocker_names) in waiting {
             let same = |Seen { wait, .. }: &&mut Seen| {
                 wait.backend == backend && wait.until_ms >= last.answered && wait.blockers == blockers
             };
@@ -109,6 +127,7 @@ impl Waits {
                 let wait = LockWait {
                     backend,
                     application,
+                    awaited: None,
                     blockers,
                     blocker_names,
                     from_ms: now,
@@ -116,7 +135,7 @@ impl Waits {
                     may_since_ms: last.asked,
                     may_until_ms: None,
                 };
-                seen.push(Seen { wait, role });
+                seen.push(Seen { wait, role, asked });
             }
         }
         for Seen { wait, .. } in seen.iter_mut().rev().take(SESSIONS) {
@@ -126,11 +145,23 @@ impl Waits {
         }
     }
 
-    /// What was seen, in order. Sessions that have sent these statements are the script's.
-    pub fn seen(self, whose: &Whose, statements: &[Statement]) -> Vec<LockWait> {
+    /// The OIDs of the relations of which somebody has waited for a lock.
+    pub fn relations(&self) -> BTreeSet<u32> {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().filter_map(|Seen { asked, .. }| asked.as_ref()?.2).collect()
+    }
+
+    /// What was seen, in order. Sessions that have sent these statements are the script's. `names` are those of relations.
+    pub fn seen(
+        self,
+        whose: &Whose,
+        statements: &[Statement],
+        names: &BTreeMap<u32, String>,
+    ) -> Vec<LockWait> {
         let scripts: HashSet<i32> = statements.iter().map(|statement| statement.backend).collect();
         let seen = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let own = |Seen { mut wait, role }: Seen| {
+        let own = |Seen { mut wait, role, asked }: Seen| {
+            wait.awaited = asked.and_then(|asked| awaited(asked, names));
             if let Some(worker) = whose.named(&wait.application) {
                 wait.application = worker.to_string();
             } else if !scripts.contains(&wait.backend)
@@ -149,6 +180,18 @@ impl Waits {
     }
 }
 
+/// None of what has no name. A lock on a row is not one on its table.
+fn awaited((mode, kind, relation, advisory): Asked, names: &BTreeMap<u32, String>) -> Option<Awaited> {
+    let relation = || names.get(&relation?).cloned();
+    let (mode, object) = match kind.as_str() {
+        "relation" => (Some(LockMode::named(&mode)?), relation()?),
+        "advisory" => (Some(LockMode::named(&mode)?), advisory?),
+        "transactionid" | "tuple" => (None, relation()?),
+        _ => return None,
+    };
+    Some(Awaited { mode, object })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,7 +201,7 @@ mod tests {
         let waits = Waits::default();
         let looks = [(0.0, 1.0), (10.0, 12.0), (20.0, 23.0), (30.0, 31.0), (40.0, 41.0), (50.0, 51.0)]
             .map(|(asked, answered)| Look { asked, answered });
-        let waiting = |blocker: i32| vec![(7, "w".to_owned(), None, vec![blocker], vec![])];
+        let waiting = |blocker: i32| vec![(7, "w".to_owned(), None, None, vec![blocker], vec![])];
         waits.note(waiting(8), Look::default(), looks[0]);
         waits.note(vec![], looks[0], looks[1]);
         waits.note(waiting(8), looks[1], looks[2]);
@@ -166,7 +209,7 @@ mod tests {
         waits.note(waiting(9), looks[3], looks[4]);
         waits.note(waiting(9), looks[4], looks[5]);
         let seen: Vec<_> = waits
-            .seen(&Whose::new(std::iter::empty()), &[])
+            .seen(&Whose::new(std::iter::empty()), &[], &BTreeMap::new())
             .into_iter()
             .map(|wait| (wait.blockers, wait.may_since_ms, wait.from_ms, wait.until_ms, wait.may_until_ms))
             .collect();
@@ -199,9 +242,10 @@ mod tests {
         let called = |backend: i32, application: &str, role: &str| {
             let waits = Waits::default();
             let blocker = WorkerName::new("Zähler").application();
-            let waiting = (backend, application.to_owned(), Some(role.to_owned()), vec![1], vec![blocker]);
+            let waiting =
+                (backend, application.to_owned(), Some(role.to_owned()), None, vec![1], vec![blocker]);
             waits.note(vec![waiting], Look::default(), Look::default());
-            let [wait] = &waits.seen(&whose, &statements)[..] else { panic!("one") };
+            let [wait] = &waits.seen(&whose, &statements, &BTreeMap::new())[..] else { panic!("one") };
             assert_eq!(wait.blocker_names, ["Zähler"]);
             wait.application.clone()
         };
@@ -212,5 +256,24 @@ mod tests {
         assert_eq!(called(9, "psql", "svc"), "psql");
         assert_eq!(called(8, "psql", "shared"), "psql");
         assert_eq!(called(8, "psql", "nobody"), "psql");
+    }
+
+    #[test]
+    fn what_is_waited_for_has_the_name_of_its_relation() {
+        let names = BTreeMap::from([(16400, "public.orders".to_owned())]);
+        let told = |mode: &str, kind: &str, relation: Option<u32>, advisory: &str| {
+            let asked = (mode.to_owned(), kind.to_owned(), relation, Some(advisory.to_owned()));
+            awaited(asked, &names).map(|awaited| (awaited.mode, awaited.object))
+        };
+        let orders = |mode: Option<LockMode>| Some((mode, "public.orders".to_owned()));
+        assert_eq!(told("RowShareLock", "relation", Some(16400), "x"), orders(Some(LockMode::RowShareLock)));
+        assert_eq!(told("ShareLock", "transactionid", Some(16400), "x"), orders(None));
+        assert_eq!(told("ExclusiveLock", "tuple", Some(16400), "x"), orders(None));
+        assert_eq!(told("ShareLock", "transactionid", None, "x"), None);
+        // It is gone.
+        assert_eq!(told("RowShareLock", "relation", Some(16401), "x"), None);
+        let advisory = Some((Some(LockMode::ExclusiveLock), "advisory lock 1".to_owned()));
+        assert_eq!(told("ExclusiveLock", "advisory", None, "advisory lock 1"), advisory);
+        assert_eq!(told("ExclusiveLock", "extend", Some(16400), "x"), None);
     }
 }

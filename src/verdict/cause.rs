@@ -1,7 +1,7 @@
 //! Which statement broke a worker, as far as replays have shown, and which replays would tell more.
 
 use crate::identifiers::{RunNumber, WorkerName};
-use crate::observations::{Edit, Experiment, LockWait, Rehearsal, RunObservation, WorkerObservation};
+use crate::observations::{Edit, Experiment, Rehearsal, RunObservation, WorkerObservation};
 
 use super::search::{Proof, Search, search, suspects, undone};
 
@@ -65,99 +65,4 @@ fn searched(rehearsal: &Rehearsal, worker: &WorkerName, run: RunNumber) -> Searc
 fn may_be_of_another(run: &RunObservation, worker: &WorkerName) -> bool {
     let mut of_worker = run.workers.iter().filter(|one| one.name == *worker);
     run.server_gone.is_some() || of_worker.any(WorkerObservation::lost_connection)
-}
-
-/// Milliseconds for which a worker may have waited for statements of a run's script between these times: what was seen,
-/// and the time to the looks before and after, in which it was not.
-pub(super) fn held_up_ms(run: &RunObservation, worker: &WorkerName, from_ms: f64, until_ms: f64) -> f64 {
-    let mut waits: Vec<(f64, f64)> = run
-        .waits
-        .iter()
-        .filter(|wait| wait.application == worker.as_str())
-        .filter(|wait| blocking_statement(run, wait, &mut Vec::new()).is_some())
-        .map(|wait| {
-            (wait.may_since_ms.max(from_ms), wait.may_until_ms.map_or(until_ms, |end| end.min(until_ms)))
-        })
-        .collect();
-    waits.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-    // They may overlap.
-    let mut counted = from_ms;
-    let mut all = 0.0;
-    for (since, until) in waits {
-        all += (until - since.max(counted)).max(0.0);
-        counted = counted.max(until);
-    }
-    all
-}
-
-/// What a worker waited for while a run's script was at work, if it waited for one of its statements: the longest
-/// wait tells.
-pub(super) fn held_up(run: &RunObservation, worker: &WorkerName) -> Cause {
-    let own = run.waits.iter().filter(|wait| wait.application == worker.as_str());
-    let longest = own
-        .filter_map(|wait| {
-            Some((wait.until_ms - wait.from_ms, blocking_statement(run, wait, &mut Vec::new())?))
-        })
-        .max_by(|(one, _), (other, _)| one.total_cmp(other));
-    Cause { run: run.run, statement: longest.map(|(_, statement)| (statement, Proof::WaitedForIt)) }
-}
-
-/// The statement of the script that a session waits for, itself or behind others that wait for it.
-fn blocking_statement(run: &RunObservation, wait: &LockWait, passed: &mut Vec<i32>) -> Option<u32> {
-    passed.push(wait.backend);
-    let of_script = wait.blockers.iter().find_map(|blocker| {
-        let sent = run.result.statements.iter().filter(|one| one.backend == *blocker);
-        sent.take_while(|one| one.began_ms <= wait.until_ms).last().map(|one| one.index)
-    });
-    if of_script.is_some() {
-        return of_script;
-    }
-    run.waits
-        .iter()
-        .filter(|other| wait.blockers.contains(&other.backend) && !passed.contains(&other.backend))
-        .filter(|other| other.from_ms <= wait.until_ms && wait.from_ms <= other.until_ms)
-        .collect::<Vec<_>>()
-        .into_iter()
-        .find_map(|other| blocking_statement(run, other, passed))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_waits_for_the_script_meanwhile_is_held_up() {
-        let json = serde_json::json!({
-            "run": 1, "script": "s.sql", "role": "postgres", "may_fail": false,
-            "result": {
-                "ending": { "exited": 0 }, "duration_ms": 900.0, "output_tail": "", "output_truncated": false,
-                "errors": [],
-                "statements": [{
-                    "index": 1, "session": 1, "backend": 7, "role": "postgres", "line": 1, "file": null,
-                    "sql": "LOCK TABLE orders", "sent": null, "began_ms": 100.0, "duration_ms": 1.0, "tag": "LOCK TABLE",
-                    "rows": null, "sqlstate": null, "message": null, "in_transaction": true,
-                }],
-            },
-            "waits": [
-                { "backend": 8, "application": "w", "blockers": [7], "from_ms": 200.0, "until_ms": 400.0,
-                  "may_since_ms": 195.0, "may_until_ms": 405.0 },
-                { "backend": 8, "application": "w", "blockers": [7, 6], "from_ms": 405.0, "until_ms": 800.0,
-                  "may_since_ms": 400.0, "may_until_ms": null },
-                { "backend": 9, "application": "other", "blockers": [99], "from_ms": 200.0, "until_ms": 800.0,
-                  "may_since_ms": 195.0, "may_until_ms": null },
-            ],
-            "workers": [], "server_gone": null,
-        });
-        let run: RunObservation = serde_json::from_value(json).unwrap();
-        let held_up = |who: &str, from: f64, until: f64, wanted: f64| {
-            let seen = held_up_ms(&run, &WorkerName::new(who), from, until);
-            assert!((seen - wanted).abs() < 1e-9, "{who} {from} {until}: {seen}");
-        };
-        held_up("w", 0.0, 100.0, 0.0);
-        held_up("w", 0.0, 300.0, 105.0);
-        // Nobody looked after the last.
-        held_up("w", 150.0, 850.0, 655.0);
-        // It waits for somebody else.
-        held_up("other", 150.0, 850.0, 0.0);
-    }
 }

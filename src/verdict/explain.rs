@@ -19,6 +19,7 @@ use super::cause::Cause;
 use super::repair::names;
 use super::rows::changed;
 use super::search::{Proof, seen_after, undone};
+use super::waiting;
 
 /// Changes that are told; of more it is said how many.
 const TOLD: usize = 2;
@@ -42,7 +43,7 @@ pub(super) fn explain(
     match (statement, cause.statement) {
         (Some(statement), Some((_, proof))) => {
             if proof == Proof::WaitedForIt {
-                sentences.push(waited(run, seen, statement));
+                sentences.push(waiting::told(run, &seen.name, statement));
             } else {
                 let rows = changed(rehearsal, cause);
                 sentences.push(effect(rehearsal, run, statement, facts, seen, rows));
@@ -278,28 +279,6 @@ fn proved(proof: Proof) -> Option<String> {
         ),
         Proof::WaitedForIt => None,
     }
-}
-
-fn waited(run: &RunObservation, seen: &WorkerObservation, statement: &Statement) -> String {
-    let own = run.waits.iter().filter(|wait| wait.application == seen.name.as_str());
-    let longest = own.map(|wait| wait.until_ms - wait.from_ms).fold(0.0, f64::max);
-    let mut ahead: Vec<&str> = run
-        .waits
-        .iter()
-        .filter(|wait| wait.backend == statement.backend)
-        .flat_map(|wait| wait.blocker_names.iter().map(String::as_str))
-        .collect();
-    ahead.sort_unstable();
-    ahead.dedup();
-    if ahead.is_empty() {
-        return format!("{} waited {longest:.0} ms for a lock that this statement holds.", seen.name);
-    }
-    format!(
-        "{} waited {longest:.0} ms behind this statement, which was itself waiting for {}: whoever comes after a \
-         waiting statement waits too, even if it would not mind who holds the lock.",
-        seen.name,
-        words::list(&ahead)
-    )
 }
 
 /// Whether the run before held it up as well.

@@ -3,7 +3,7 @@
 use libtest_mimic::Failed;
 
 use crate::Test;
-use crate::support::{Backend, Rehearsal, entries, same, statuses};
+use crate::support::{Backend, ROLES, Rehearsal, entries, same, statuses};
 
 pub const TESTS: &[Test] = &[
     (
@@ -19,6 +19,7 @@ pub const TESTS: &[Test] = &[
     ("workers::a_worker_that_arrives_later", a_worker_that_arrives_later),
     ("workers::a_stall_past_max_outage_fails_the_check", a_stall_past_max_outage_fails_the_check),
     ("workers::who_stalls_is_known_whatever_it_calls_itself", who_stalls_is_known),
+    ("workers::who_holds_what_they_wait_for_is_named", who_holds_is_named),
     ("workers::broken_and_mended", broken_and_mended),
 ];
 
@@ -165,6 +166,35 @@ fn who_stalls_is_known(backend: Backend) -> Result<(), Failed> {
         same("cause", guilty, vec![Some(2)])?;
     }
     same("changes", report["runs"][0]["changes"].as_array().map(Vec::len), Some(0))
+}
+
+fn who_holds_is_named(backend: Backend) -> Result<(), Failed> {
+    let worker = |name: &str, sql: &str| {
+        format!(
+            "[[worker]]\nname = '{name}'\nrole = 'shop_owner'\nmax_outage = '300ms'\ntimeout = '20s'\nsql = '{sql}'\n"
+        )
+    };
+    let rehearsal = Rehearsal::new("");
+    // With rows, as there are where nobody says how many.
+    let workers = [
+        worker("rows", "UPDATE public.orders SET total = total + 1"),
+        worker("lock", "SELECT pg_advisory_xact_lock(7)"),
+    ];
+    rehearsal.file("thirdrun.toml", &format!("[script]\nruns = 1\nmax_runs = 1\n{}", workers.concat()));
+    rehearsal.file("roles.sql", &ROLES.replace("shop_owner NOLOGIN", "shop_owner LOGIN"));
+    rehearsal.file(
+        "s.sql",
+        "SELECT pg_advisory_lock(7);\nBEGIN;\nUPDATE public.orders SET total = total;\nSELECT pg_sleep(2);\nCOMMIT;\n",
+    );
+    let report = rehearsal.report(backend, &["s.sql", "--hazards", "none"], 1)?;
+    let says = |worker: &str, statement: u64, text: &str| {
+        let cause = entries(&report, worker).next().map(|entry| entry["cause"].clone()).unwrap_or_default();
+        same(worker, cause["statement"].as_u64(), Some(statement))?;
+        let explanation = cause["explanation"].as_str().unwrap_or_default();
+        same(explanation, explanation.contains(text), true)
+    };
+    says("rows", 3, "for rows of public.orders that this statement holds")?;
+    says("lock", 1, "for advisory lock 7, which this statement holds")
 }
 
 fn broken_and_mended(backend: Backend) -> Result<(), Failed> {

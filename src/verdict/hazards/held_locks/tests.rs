@@ -108,6 +108,7 @@ fn what_a_run_has_shown_is_no_hazard_any_more() {
     let wait = |until_ms: f64| crate::observations::LockWait {
         backend: 8,
         application: "reader".to_owned(),
+        awaited: None,
         blockers: vec![7],
         blocker_names: vec![],
         from_ms: 0.0,
