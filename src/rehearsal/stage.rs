@@ -189,7 +189,8 @@ impl<'a> Stage<'a> {
             None => Recording::default(),
         };
         result.statements = runs::statements(spec, &recording);
-        let names = self.names_of(&waits.relations()).await;
+        // A server that does not answer is not asked.
+        let names = if settled { self.names_of(&waits.relations()).await } else { BTreeMap::new() };
         let waits = waits.seen(&whose(self.plan), &result.statements, &names);
         let observation = RunObservation {
             run: spec.number,

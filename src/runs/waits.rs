@@ -29,8 +29,9 @@ const WAITING: &str = "SELECT pg_catalog.json_agg(pg_catalog.json_build_array(\
                                          (SELECT held.relation FROM pg_catalog.pg_locks held \
                                           WHERE held.pid = waiting.pid AND held.locktype = 'tuple' LIMIT 1))::pg_catalog.int8, \
                                 CASE l.objsubid \
-                                    WHEN 1 THEN 'advisory lock ' || ((l.classid::pg_catalog.int8 << 32) | l.objid::pg_catalog.int8) \
-                                    ELSE 'advisory lock (' || l.classid || ', ' || l.objid || ')' \
+                                    WHEN 1 THEN pg_catalog.concat('advisory lock ', \
+                                        (l.classid::pg_catalog.int8 << 32) | l.objid::pg_catalog.int8) \
+                                    ELSE pg_catalog.concat('advisory lock (', l.classid, ', ', l.objid, ')') \
                                 END) \
                             FROM pg_catalog.pg_locks l WHERE l.pid = waiting.pid AND NOT l.granted LIMIT 1), \
                            waiting.blockers, \

@@ -17,9 +17,10 @@ const POLL: Duration = Duration::from_millis(2);
 /// and 9.27).
 const WAITING: &str = "SELECT a.pid, l.mode, \
                               CASE WHEN l.locktype = 'advisory' AND l.objsubid = 1 THEN \
-                                  'advisory lock ' || ((l.classid::pg_catalog.int8 << 32) | l.objid::pg_catalog.int8) \
+                                  pg_catalog.concat('advisory lock ', \
+                                      (l.classid::pg_catalog.int8 << 32) | l.objid::pg_catalog.int8) \
                               WHEN l.locktype = 'advisory' THEN \
-                                  'advisory lock (' || l.classid || ', ' || l.objid || ')' \
+                                  pg_catalog.concat('advisory lock (', l.classid, ', ', l.objid, ')') \
                               ELSE \
                                   (SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
                                    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
