@@ -21,8 +21,8 @@ pub struct Meanwhile {
 
 /// How many times as long as ordinarily an iteration may take that has failed for nothing but its timeout, if at all,
 /// and that no statement of the script held up: the machine has other things to do then, for instance the copy in which
-/// the run is traced. On two cores
-/// with four other rehearsals beside it, iterations were seen to take four times as long from one second to the next.
+/// the run is traced. On two cores with four other rehearsals beside it, iterations were seen to take four times as long
+/// from one second to the next.
 const LABOURED: f64 = 10.0;
 
 impl Meanwhile {
