@@ -220,8 +220,7 @@ impl<'a> Stage<'a> {
         course::contents(server, &server.superuser_login(&self.plan.seed.database), names).await
     }
 
-    /// The names of relations of the clone that are there: those of which nobody has heard, and all where the clone is
-    /// gone, have none.
+    /// The names of those of these relations that are in the clone; none where it is gone or does not answer.
     async fn names_of(&self, relations: &BTreeSet<u32>) -> BTreeMap<u32, String> {
         if relations.is_empty() {
             return BTreeMap::new();
